@@ -1,0 +1,56 @@
+"""The running record of one operation: its name, clock, attempts, and how to stop it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Abortable(Protocol):
+    """What a call waits on: a connection in an exchange, or a pause."""
+
+    def abort(self) -> None:
+        """Wake the waiting thread; safe from any thread, at any time."""
+
+
+class Call:
+    """One operation under way, from the user's call to its result.
+
+    Written by the thread that runs the operation; :meth:`cancel` may come from any other thread.
+
+    Attributes:
+        operation: S3's name of the request being tried.
+        key: The key relative to the store, for messages; None for bucket-level operations.
+        started: Monotonic time of the user's call, in seconds.
+        deadline: Monotonic time at which the operation must be over, or None.
+        attempts: How many times a request was sent for this operation.
+        cancelled: The caller no longer waits for the result.
+    """
+
+    __slots__ = ("_waiting", "attempts", "cancelled", "deadline", "key", "operation", "started")
+
+    def __init__(self, key: str | None, started: float, timeout: float | None = None) -> None:
+        self.operation = ""
+        self.key = key
+        self.started = started
+        self.deadline = None if timeout is None else started + timeout
+        self.attempts = 0
+        self.cancelled = False
+        self._waiting: Abortable | None = None
+
+    def attach(self, waiting: Abortable) -> None:
+        """Say what the operation is about to wait on."""
+        self._waiting = waiting
+        # A cancel that came just before found nothing to abort.
+        if self.cancelled:
+            waiting.abort()
+
+    def detach(self) -> None:
+        """Say that the wait is over."""
+        self._waiting = None
+
+    def cancel(self) -> None:
+        """Stop the operation as soon as its thread notices, and wake that thread."""
+        self.cancelled = True
+        waiting = self._waiting
+        if waiting is not None:
+            waiting.abort()

@@ -1,0 +1,133 @@
+"""What a store and its children share: endpoint, credentials, transport, executor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._version import __version__
+from .call import Call
+from .clock import Clock
+from .credentials.sources import Anonymous, Default, Environment
+from .credentials.value import CredentialsSource
+from .endpoint import Endpoint, aws_endpoint, custom_endpoint
+from .errors import StoreClosed
+from .executor import RequestExecutor, shared_executor
+from .messages import Settings
+from .pipeline.driver import Timer, drive
+from .pipeline.life import Effect, Memory
+from .retry import RetryPolicy
+from .spec.spec import Spec
+from .transport.protocol import Transport
+
+if TYPE_CHECKING:
+    import requests
+
+T = TypeVar("T")
+
+_SOURCES: dict[str, Callable[[Clock], CredentialsSource]] = {
+    "anonymous": lambda clock: Anonymous(),
+    "environment": Environment,
+    "default": Default,
+}
+
+
+class Core:
+    """One opened bucket; what requests need to know of it (``pipeline.life.Resources``).
+
+    Everything is settled at construction but the executor, which is made when it is first needed.
+    Mutable state: ``memory``, shared by the bucket's requests, and ``closed``.
+
+    Args:
+        spec: What to open.
+        session: A ``requests.Session`` to send through, or None for the built-in transport.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        session: requests.Session | None = None,
+        settings: Settings | None = None,
+        policy: RetryPolicy | None = None,
+        clock: Clock | None = None,
+        timer: Timer | None = None,
+        transport: Transport | None = None,
+        executor: RequestExecutor | None = None,
+    ) -> None:
+        self.spec = spec
+        self.session = session
+        self.settings = settings or Settings(user_agent=f"s3kv/{__version__}")
+        self.policy = policy or RetryPolicy()
+        self.clock = clock or Clock()
+        self.memory = Memory()
+        self.endpoint = resolve_endpoint(spec, os.environ)
+        self.credentials = _SOURCES[spec.aws_credentials](self.clock)
+        self.closed = False
+        self._timer = timer or Timer()
+        self._executor = executor
+        self._transport = transport or _make_transport(session, self.settings)
+
+    def run(
+        self,
+        operation: Callable[..., Generator[Effect, Any, T]],
+        key: str | None,
+        timeout: float | None,
+        *arguments: Any,
+    ) -> T:
+        """Run an operation on the executor and return its result.
+
+        Args:
+            operation: Called with this core, the call, and ``arguments``.
+            key: The key relative to the store, for messages.
+            timeout: Seconds for the whole operation, or None.
+
+        Raises:
+            StoreClosed: the store was closed.
+            S3KVError: whatever the operation raises.
+        """
+        if self.closed:
+            raise StoreClosed("the store is closed", key=key)
+        executor = self._executor
+        if executor is None:
+            executor = self._executor = shared_executor(os.environ)
+        call = Call(key, self.clock.monotonic(), timeout)
+        steps = operation(self, call, *arguments)
+        return executor.run(lambda: drive(steps, call, self._transport, self._timer), call)
+
+    def close(self) -> None:
+        """Refuse further operations and close idle connections."""
+        self.closed = True
+        self._transport.close()
+
+    def __del__(self) -> None:
+        # A store that is forgotten, not closed, must not leave its sockets to the collector.
+        transport = getattr(self, "_transport", None)
+        if transport is not None and not self.closed:
+            transport.close()
+
+
+def _make_transport(session: requests.Session | None, settings: Settings) -> Transport:
+    if session is not None:
+        from .transport.session import SessionTransport
+
+        return SessionTransport(session, settings)
+    from .transport.sockets import SocketTransport
+
+    return SocketTransport(settings)
+
+
+def resolve_endpoint(spec: Spec, environ: dict[str, str] | os._Environ[str]) -> Endpoint:
+    """The endpoint of a spec, with the environment's standing in for what it leaves out."""
+    region = (
+        spec.aws_region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    )
+    if spec.endpoint is not None:
+        return custom_endpoint(spec.endpoint, spec.bucket, region)
+    if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
+        for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+            url = environ.get(name)
+            if url:
+                return custom_endpoint(url, spec.bucket, region, member=name)
+    return aws_endpoint(spec.bucket, region)

@@ -1,0 +1,1 @@
+"""Where credentials come from; ``sources`` has one small class for each kind."""

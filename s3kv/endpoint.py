@@ -1,0 +1,126 @@
+"""Where a bucket's requests go: origin, path prefix and Host header.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from .errors import SpecError
+from .keys import encode_path
+from .messages import Origin
+
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?").fullmatch
+_URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/?#\[\]@:]+)(?::([0-9]{1,5}))?(/[^?#]*)?").fullmatch
+_AWS_HOST = re.compile(
+    r"(?:.*\.)?s3[.-](?:.*\.)?(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|c2s\.ic\.gov|sc2s\.sgov\.gov|"
+    r"cloud\.adc-e\.uk|csp\.hci\.ic\.gov)",
+    re.IGNORECASE,
+).fullmatch
+
+# Suffixes of the partitions other than aws and aws-us-gov, by the start of the region's name.
+# https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
+_SUFFIXES = (
+    ("cn-", "amazonaws.com.cn"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("us-isof-", "csp.hci.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("eusc-", "amazonaws.eu"),
+)
+
+
+class Endpoint(NamedTuple):
+    """The place of one bucket.
+
+    Attributes:
+        origin: Where to connect.
+        bucket_target: The path of the bucket itself.
+        key_prefix: What goes before an encoded key to make its path.
+        host: The Host header.
+        region: The region to sign for.
+        aws: The store is Amazon's, not a compatible one.
+    """
+
+    origin: Origin
+    bucket_target: str
+    key_prefix: str
+    host: str
+    region: str
+    aws: bool
+
+    @property
+    def url(self) -> str:
+        """The URL of the bucket."""
+        return f"{self.origin}{self.bucket_target}"
+
+
+def dns_suffix(region: str) -> str:
+    """The DNS suffix of the partition that a region is in, ``amazonaws.com`` for most."""
+    for start, suffix in _SUFFIXES:
+        if region.startswith(start):
+            return suffix
+    return "amazonaws.com"
+
+
+def aws_endpoint(bucket: str, region: str) -> Endpoint:
+    """Amazon's own endpoint: virtual-host style where the bucket's name is one DNS label."""
+    regional = f"s3.{region}.{dns_suffix(region)}"
+    if _DNS_LABEL(bucket):
+        host = f"{bucket}.{regional}"
+        return Endpoint(Origin("https", host, 443), "/", "/", host, region, True)
+    return Endpoint(Origin("https", regional, 443), f"/{bucket}", f"/{bucket}/", regional, region, True)
+
+
+def custom_endpoint(url: str, bucket: str, region: str, *, member: str = "endpoint") -> Endpoint:
+    """A compatible store's endpoint: path style below whatever path the URL has.
+
+    Args:
+        url: The endpoint URL.
+        bucket: The bucket, or an empty string when the URL already names it.
+        region: The region to sign for.
+        member: What to call the URL in an error.
+
+    Raises:
+        SpecError: not an http(s) URL, or one with a query, a fragment or user information.
+    """
+    scheme, host, port, path = split_endpoint(url, member=member)
+    base = path.rstrip("/")
+    origin = Origin(scheme, host.strip("[]"), port or (443 if scheme == "https" else 80))
+    name = f"{host}:{port}" if port and port != (443 if scheme == "https" else 80) else host
+    if bucket:
+        target = f"{base}/{encode_path(bucket)}"
+        prefix = f"{target}/"
+    else:
+        target = base or "/"
+        prefix = f"{base}/"
+    return Endpoint(origin, target, prefix, name, region, _AWS_HOST(host) is not None)
+
+
+def split_endpoint(url: str, *, member: str = "endpoint") -> tuple[str, str, int | None, str]:
+    """(scheme, host, port or None, path as it goes on the wire) of an endpoint URL.
+
+    Raises:
+        SpecError: see :func:`custom_endpoint`.
+    """
+    match = _URL(url)
+    port = int(match[3]) if match and match[3] else None
+    if (
+        match is None
+        or not url.isascii()
+        or any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url)
+        or (port is not None and not 0 < port < 65536)
+    ):
+        raise SpecError(
+            f"{member} is {_masked(url)!r}: allowed is an http:// or https:// URL of a host, with a "
+            "port and a path if need be, but no user information, query or fragment",
+            member=member,
+        )
+    return match[1], match[2].lower(), port, match[4] or ""
+
+
+def _masked(url: str) -> str:
+    """The URL without what could be a password."""
+    return re.sub(r"//[^/?#]*@", "//…@", url)

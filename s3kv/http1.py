@@ -1,0 +1,200 @@
+"""HTTP/1.1 messages as bytes: request heads out, response heads and chunked bodies in.
+
+No I/O here: the caller brings the bytes. Parsing is strict, because a client that guesses where an
+answer ends can hand one object's bytes to the reader of another.
+https://www.rfc-editor.org/rfc/rfc9112
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .errors import MalformedResponse
+
+MAX_HEAD_BYTES = 64 * 1024
+MAX_CHUNK_LINE = 1024
+MAX_INTERIM = 32
+
+# RFC 9112 section 4: status-line = HTTP-version SP status-code SP [ reason-phrase ]. Some servers
+# leave out the second space when there is no reason. RFC 9110 section 5: field-name = token,
+# field values hold no control character but tab. Obsolete line folding starts with white space and
+# so is no field line here: it is refused, not unfolded.
+_HEAD = re.compile(
+    rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?"
+    rb"((?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*)"
+).fullmatch
+_FIELD = re.compile(r"\r\n([^:]+):[\t ]*([^\r]*)").findall
+_DIGITS = re.compile(r"[0-9]{1,19}").fullmatch
+# chunk-size = 1*HEXDIG; extensions are skipped, but not their control characters.
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
+_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*").fullmatch
+
+# Repeating one of these fields changes what the answer means; repeating others loses a value at most.
+_SINGLE = frozenset({"content-length", "transfer-encoding", "content-range", "etag"})
+
+
+class Head(NamedTuple):
+    """The head of one response.
+
+    Attributes:
+        status: The status code, 100 to 599.
+        headers: Names in lower case to values; a field sent twice is joined with a comma.
+        length: Bytes of body announced by Content-Length, or None.
+        chunked: The body is in chunks.
+        keep_alive: The connection may carry another request after this answer.
+    """
+
+    status: int
+    headers: dict[str, str]
+    length: int | None
+    chunked: bool
+    keep_alive: bool
+
+
+def request_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
+    """The bytes of a request head, the empty line included.
+
+    The caller has made sure that no name or value holds a control character.
+    """
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
+
+
+def parse_head(data: bytes) -> Head:
+    """The head of a response from its bytes, without the empty line that ends it.
+
+    Raises:
+        MalformedResponse: the head breaks HTTP/1.1, or leaves in doubt where the body ends.
+    """
+    match = _HEAD(data)
+    if match is None:
+        raise MalformedResponse(f"the answer does not start like HTTP/1.1: {_excerpt(data)}")
+    fields = _FIELD(match[3].decode("latin-1"))
+    headers = {name.lower(): value.rstrip("\t ") for name, value in fields}
+    if len(headers) != len(fields):
+        headers = _merge(fields)
+    length: int | None = None
+    chunked = False
+    coding = headers.get("transfer-encoding")
+    text = headers.get("content-length")
+    if text is not None:
+        if coding is not None:
+            raise MalformedResponse("the answer has both Content-Length and Transfer-Encoding")
+        if not _DIGITS(text):
+            raise MalformedResponse(f"the answer's Content-Length is no number: {text[:80]!r}")
+        length = int(text)
+    elif coding is not None:
+        if coding.lower() != "chunked":
+            raise MalformedResponse(f"the answer's Transfer-Encoding is {coding[:80]!r}, not chunked")
+        if match[1] == b"0":
+            raise MalformedResponse("the answer is chunked but says HTTP/1.0")
+        chunked = True
+    keep_alive = match[1] == b"1"
+    connection = headers.get("connection")
+    if connection is not None:
+        options = [option.strip("\t ").lower() for option in connection.split(",")]
+        keep_alive = "close" not in options and (keep_alive or "keep-alive" in options)
+    return Head(int(match[2]), headers, length, chunked, keep_alive)
+
+
+def _merge(fields: list[tuple[str, str]]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        name = name.lower()
+        value = value.rstrip("\t ")
+        if name not in headers:
+            headers[name] = value
+        elif name in _SINGLE:
+            raise MalformedResponse(f"the answer has the field {name} twice")
+        else:
+            headers[name] = f"{headers[name]}, {value}"
+    return headers
+
+
+def has_body(method: str, status: int) -> bool:
+    """Whether an answer can have a body at all (RFC 9112 section 6.3, rule 1)."""
+    return method != "HEAD" and status >= 200 and status != 204 and status != 304
+
+
+def _excerpt(data: bytes) -> str:
+    return repr(bytes(data[:60])) + ("…" if len(data) > 60 else "")
+
+
+class ChunkedDecoder:
+    """Takes the bytes of a chunked body as they come, and gives back the data in them.
+
+    Attributes:
+        done: The last chunk and the trailers have been read.
+        rest: Bytes that came after the end of the body.
+    """
+
+    __slots__ = ("_left", "_line", "_state", "_trailers", "done", "rest")
+
+    def __init__(self) -> None:
+        self._line = b""
+        self._left = 0
+        self._state = "size"
+        self._trailers = 0
+        self.done = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The pieces of body in ``data``, in order.
+
+        Raises:
+            MalformedResponse: a chunk size, its end or a trailer is not as HTTP wants it.
+        """
+        pieces = []
+        while data:
+            if self.done:
+                self.rest += data
+                break
+            if self._state == "data":
+                piece = data[: self._left]
+                pieces.append(piece)
+                self._left -= len(piece)
+                data = data[len(piece) :]
+                if not self._left:
+                    self._state = "end"
+                continue
+            line, data = self._take_line(data)
+            if line is None:
+                break
+            self._end_line(line)
+        return pieces
+
+    def _take_line(self, data: bytes) -> tuple[bytes | None, bytes]:
+        """A whole line without its CR LF, or None when more bytes are needed; and what follows."""
+        end = data.find(b"\n")
+        if end < 0:
+            self._line += data
+            if len(self._line) > MAX_CHUNK_LINE:
+                raise MalformedResponse("a line of the chunked answer is too long")
+            return None, b""
+        line = self._line + data[: end + 1]
+        self._line = b""
+        if len(line) > MAX_CHUNK_LINE:
+            raise MalformedResponse("a line of the chunked answer is too long")
+        if not line.endswith(b"\r\n"):
+            raise MalformedResponse(f"a line of the chunked answer lacks CR: {_excerpt(line)}")
+        return line[:-2], data[end + 1 :]
+
+    def _end_line(self, line: bytes) -> None:
+        if self._state == "size":
+            match = _CHUNK(line)
+            if match is None:
+                raise MalformedResponse(f"the answer has a bad chunk size: {_excerpt(line)}")
+            self._left = int(match[1], 16)
+            self._state = "data" if self._left else "trailer"
+        elif self._state == "end":
+            if line:
+                raise MalformedResponse(f"a chunk is longer than it said: {_excerpt(line)}")
+            self._state = "size"
+        elif not line:
+            self.done = True
+        else:
+            self._trailers += len(line)
+            if self._trailers > MAX_HEAD_BYTES or _TRAILER(line) is None:
+                raise MalformedResponse(f"the answer has a bad trailer: {_excerpt(line)}")

@@ -1,0 +1,140 @@
+"""The frozen values that travel between operations, the pipeline and the transports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from .sigv4 import EMPTY_SHA256
+
+if TYPE_CHECKING:
+    from .xml import ErrorBody
+
+Pairs = tuple[tuple[str, str], ...]
+Body = bytes | bytearray | memoryview
+
+# Error documents and listings are small; a body that goes on past this is no S3 answer.
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+MAX_ERROR_BYTES = 256 * 1024
+
+
+class Settings(NamedTuple):
+    """How a transport treats its connections.
+
+    Attributes:
+        connect_timeout: Seconds that opening a connection may take, TLS included; default 10.
+        read_timeout: Seconds that a peer may stay silent in an exchange; default 60.
+        idle_check: Seconds a connection may lie in the pool before it is looked at, without
+            waiting, when it is taken out again; default 1.
+        max_idle: Connections kept open per origin while nobody uses them; default 256.
+        user_agent: Value of the User-Agent header.
+    """
+
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    idle_check: float = 1.0
+    max_idle: int = 256
+    user_agent: str = "s3kv"
+
+
+class Request(NamedTuple):
+    """One S3 request before endpoint, date and signature.
+
+    Attributes:
+        operation: S3's name for it, for instance ``"GetObject"``.
+        method: The HTTP method.
+        key: The full object key, or None for a request about the bucket.
+        query: Query parameters, not encoded.
+        headers: Headers to send and sign, names in lower case.
+        body: The payload.
+        payload_hash: SHA-256 of the payload in hexadecimal.
+        data: The body of a 2xx answer is an object's bytes: not bounded in size, but its end must
+            be certain. Otherwise it is a document of limited size.
+    """
+
+    operation: str
+    method: str
+    key: str | None
+    query: Pairs = ()
+    headers: Pairs = ()
+    body: Body = b""
+    payload_hash: str = EMPTY_SHA256
+    data: bool = False
+
+
+class Origin(NamedTuple):
+    """Where connections go: one pool of connections for each.
+
+    Attributes:
+        scheme: ``"http"`` or ``"https"``.
+        host: Host name or address, without brackets.
+        port: TCP port.
+    """
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if self.port == (443 if self.scheme == "https" else 80):
+            return f"{self.scheme}://{host}"
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+class WireRequest(NamedTuple):
+    """A request ready to send: endpoint, headers and signature are settled.
+
+    Attributes:
+        origin: Where to send it.
+        method: The HTTP method.
+        target: Path and query exactly as they go on the wire.
+        headers: All headers, the first of them Host.
+        body: The payload.
+        data: See :class:`Request`.
+        fresh: Do not use a connection that has carried a request before.
+    """
+
+    origin: Origin
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: Body = b""
+    data: bool = False
+    fresh: bool = False
+
+
+class Response:
+    """One whole answer.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Names in lower case to values.
+        body: The body, as it was sent: never decompressed.
+        error: What the body of an error answer says; set by the pipeline.
+    """
+
+    __slots__ = ("body", "error", "headers", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.error: ErrorBody | None = None
+
+    @property
+    def code(self) -> str:
+        """S3's error code, or an empty string."""
+        return self.error.code if self.error is not None else ""
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.code or f'{len(self.body)} bytes'}>"
+
+
+class Pause(NamedTuple):
+    """Ask the driver to wait before the next attempt.
+
+    Attributes:
+        seconds: How long.
+    """
+
+    seconds: float

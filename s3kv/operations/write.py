@@ -1,0 +1,126 @@
+"""Writing an object in one request.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Generator, Mapping
+from typing import Any
+
+from ..call import Call
+from ..errors import S3KVError
+from ..etag import required
+from ..messages import Body, Pairs, Request
+from ..pipeline.life import Effect, Resources, live
+from ..pipeline.outcome import describe, service_error
+from ..sigv4 import EMPTY_SHA256
+from ..values import StorageGeneration, TimestampedStorageGeneration
+from .stat import WRITE_ID
+
+# The largest object that one PUT may create.
+MAX_PUT_BYTES = 5 * 1024**3
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_VALUE = re.compile(r"[\x20-\x7e]*").fullmatch
+
+
+def put_object(
+    resources: Resources, call: Call, key: str, value: Body, headers: Pairs
+) -> Generator[Effect, Any, TimestampedStorageGeneration]:
+    """Write an object, whatever was there before.
+
+    Args:
+        key: The full key.
+        value: The bytes.
+        headers: What :func:`object_headers` made.
+
+    Raises:
+        S3KVError: the store refused, or did not answer.
+    """
+    digest = hashlib.sha256(value).hexdigest() if value else EMPTY_SHA256
+    request = Request("PutObject", "PUT", key, (), headers, value, digest)
+    time = resources.clock.time()
+    response = yield from live(request, resources, call)
+    if response.status in (200, 201, 204):
+        try:
+            etag = required(response.headers)
+        except S3KVError as error:
+            raise describe(error, call, resources.clock.monotonic()) from None
+        resources.memory.found = True
+        return TimestampedStorageGeneration(StorageGeneration(etag), time)
+    raise service_error(response, request, call, resources.clock.monotonic())
+
+
+def payload(value: object) -> Body:
+    """The bytes-like object as something that can be sent without a copy.
+
+    Raises:
+        TypeError: not bytes-like, or not contiguous.
+        ValueError: larger than one PUT may be.
+    """
+    if isinstance(value, bytes):
+        body: Body = value
+    else:
+        try:
+            view = memoryview(value)  # type: ignore[arg-type]
+        except TypeError:
+            raise TypeError(
+                "a value is a bytes-like object (bytes, bytearray, memoryview, array), not "
+                f"{type(value).__name__}"
+            ) from None
+        if not view.c_contiguous:
+            raise TypeError("a value's buffer must be C-contiguous; make a copy of it first")
+        body = view.cast("B") if view.nbytes else b""
+    if len(body) > MAX_PUT_BYTES:
+        raise ValueError(f"a value of {len(body):,} bytes is larger than the 5 GiB that one PUT allows")
+    return body
+
+
+def object_headers(content_type: str | None, metadata: Mapping[str, str] | None) -> Pairs:
+    """The headers that an object is stored with.
+
+    Raises:
+        TypeError: not text.
+        ValueError: something that HTTP headers cannot carry as it is.
+    """
+    headers = []
+    if content_type is not None:
+        headers.append(("content-type", check_header("content_type", content_type)))
+    for name, value in (metadata or {}).items():
+        if not isinstance(name, str):
+            raise TypeError(f"a metadata name is a str, not {type(name).__name__}")
+        lower = name.lower()
+        if not _TOKEN(name):
+            raise ValueError(
+                f"the metadata name {name!r} is not allowed: letters, digits and !#$%&'*+-.^_`|~ are"
+            )
+        if lower == WRITE_ID:
+            raise ValueError(f"the metadata name {name!r} is reserved")
+        headers.append((f"x-amz-meta-{lower}", check_header(f"metadata {name!r}", value)))
+    names = [name for name, _ in headers]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"the metadata name {name[11:]!r} is given twice: S3 ignores their case")
+    return tuple(headers)
+
+
+def check_header(what: str, value: str) -> str:
+    """``value`` if an HTTP header can carry it unchanged.
+
+    Raises:
+        TypeError: not a str.
+        ValueError: control characters, non-ASCII characters, or spaces at an end.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{what} is a str, not {type(value).__name__}")
+    if not _VALUE(value):
+        raise ValueError(
+            f"{what} is {value!r}: allowed are the printable characters of ASCII (encode others, for "
+            "instance by percent-encoding)"
+        )
+    if value != value.strip(" "):
+        raise ValueError(f"{what} is {value!r}: HTTP drops spaces at the ends of a header")
+    return value

@@ -1,0 +1,4 @@
+"""The life of one request: the only place where requests are signed, judged and tried again.
+
+``life`` is that life as a generator that does no I/O; ``driver`` carries out what it asks for.
+"""

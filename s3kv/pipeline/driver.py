@@ -1,0 +1,83 @@
+"""The blocking driver: carries out, in the current thread, what a request's life asks for."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+from ..call import Call
+from ..errors import MalformedResponse, TransportError
+from ..messages import Pause, WireRequest
+from ..transport.protocol import Transport
+from .life import Effect, Obtain
+
+T = TypeVar("T")
+
+
+class Cancelled(Exception):
+    """The caller no longer waits for this operation; never seen by users."""
+
+
+class Timer:
+    """Waits that another thread can end: the real one. Tests bring their own."""
+
+    def wait(self, seconds: float, call: Call) -> None:
+        """Wait for ``seconds``, or until the call is cancelled."""
+        pause = _Pause()
+        call.attach(pause)
+        pause.lock.acquire(timeout=seconds)
+        call.detach()
+
+
+class _Pause:
+    """A wait in progress."""
+
+    __slots__ = ("lock",)
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.lock.acquire()
+
+    def abort(self) -> None:
+        # Another thread that cancels too may have released it already.
+        with contextlib.suppress(RuntimeError):
+            self.lock.release()
+
+
+def drive(steps: Generator[Effect, Any, T], call: Call, transport: Transport, timer: Timer) -> T:
+    """Run ``steps`` to the end, and return its result.
+
+    Raises:
+        Cancelled: the call was cancelled; nothing more was sent.
+        S3KVError: whatever the steps raise.
+    """
+    exchange = transport.exchange
+    try:
+        effect = next(steps)
+        while True:
+            if call.cancelled:
+                raise Cancelled
+            if type(effect) is WireRequest:
+                try:
+                    response = exchange(effect, call)
+                except (TransportError, MalformedResponse) as error:
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(response)
+            elif type(effect) is Pause:
+                timer.wait(effect.seconds, call)
+                effect = steps.send(None)
+            else:
+                assert type(effect) is Obtain
+                try:
+                    result = effect.function()
+                except Exception as error:
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(result)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    finally:
+        steps.close()

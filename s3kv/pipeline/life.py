@@ -1,0 +1,195 @@
+"""The life of one request as a state machine: sign, send, classify, back off, try again.
+
+A generator that does no I/O. It yields what it needs done and is resumed with the outcome:
+
+==============================  ==============================================================
+it yields                       and is resumed with
+==============================  ==============================================================
+:class:`WireRequest`            the :class:`Response`; a :class:`TransportError` or
+                                :class:`MalformedResponse` is thrown in
+:class:`Pause`                  None, when the time has passed
+:class:`Obtain`                 what its function returned; its exception is thrown in
+==============================  ==============================================================
+
+Whoever drives it, one blocking thread a request or one thread for many, there is no other retry loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, Protocol
+
+from ..call import Call
+from ..clock import Clock
+from ..credentials.value import CredentialsSource
+from ..endpoint import Endpoint
+from ..errors import (
+    DeadlineExceeded,
+    EndpointUnreachable,
+    RetriesExhausted,
+    S3KVError,
+    TransportError,
+)
+from ..messages import Pause, Request, Response, Settings, WireRequest
+from ..retry import RetryPolicy, Verdict, classify_answer, classify_failure, retry_after
+from ..timestamps import parse_http_date
+from ..xml import parse_error
+from .outcome import describe, service_error
+from .prepare import prepare
+
+
+class Obtain(NamedTuple):
+    """Ask the driver to run a function that may wait, and is no request of ours.
+
+    Attributes:
+        function: Takes nothing; its result or exception comes back.
+    """
+
+    function: Callable[[], Any]
+
+
+Effect = WireRequest | Pause | Obtain
+Life = Generator[Effect, Any, Response]
+
+
+class Memory:
+    """What one bucket's requests have taught: shared by all of them, no lock.
+
+    Each attribute is replaced as a whole, and a lost update costs one more try at most.
+
+    Attributes:
+        clock_offset: Seconds to add to the local clock to get the store's.
+        answered: Some request got an answer from the endpoint.
+        found: Some request was answered in a way that shows that the bucket exists.
+    """
+
+    __slots__ = ("answered", "clock_offset", "found")
+
+    def __init__(self) -> None:
+        self.clock_offset = 0.0
+        self.answered = False
+        self.found = False
+
+
+class Resources(Protocol):
+    """What a request's life needs to know of the store it belongs to."""
+
+    @property
+    def endpoint(self) -> Endpoint: ...
+    @property
+    def credentials(self) -> CredentialsSource: ...
+    @property
+    def policy(self) -> RetryPolicy: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def memory(self) -> Memory: ...
+
+
+def live(request: Request, resources: Resources, call: Call) -> Life:
+    """Send a request until it is answered for good, and return the answer.
+
+    Every status that trying again would not change is an answer, 404 and 412 included: what it means
+    is for the operation to say.
+
+    Raises:
+        RetriesExhausted: every attempt failed in a way that another might not.
+        DeadlineExceeded: the call's deadline passed.
+        TransportError: a failure that another attempt would not mend.
+        MalformedResponse: the answer breaks HTTP.
+        CredentialsError: there are no credentials.
+    """
+    policy, clock, memory = resources.policy, resources.clock, resources.memory
+    call.operation = request.operation
+    tries = 0
+    fresh = renewed = False
+    began: float | None = None
+    while True:
+        credentials = resources.credentials.peek()
+        if credentials is None:
+            credentials = yield Obtain(resources.credentials.fetch)
+        now = clock.time() + memory.clock_offset
+        wire = prepare(
+            request, resources.endpoint, credentials, now, resources.settings.user_agent, fresh=fresh
+        )
+        tries += 1
+        call.attempts += 1
+        error: S3KVError
+        delay_hint: float | None = None
+        try:
+            response: Response = yield wire
+        except TransportError as failure:
+            verdict = classify_failure(failure)
+            if verdict is Verdict.STALE and not fresh:
+                # Nothing is wrong with the store: its idle time ran out. Costs no attempt.
+                fresh = True
+                tries -= 1
+                call.attempts -= 1
+                continue
+            error = describe(failure, call, clock.monotonic())
+            if verdict is Verdict.FAIL:
+                raise error from failure.__cause__
+            if verdict is Verdict.UNREACHABLE and not memory.answered:
+                if began is None:
+                    began = clock.monotonic()
+                if clock.monotonic() - began >= policy.unreachable_for:
+                    raise _given_up(EndpointUnreachable, error, call, clock) from error
+        except S3KVError as failure:
+            raise describe(failure, call, clock.monotonic()) from failure.__cause__
+        else:
+            memory.answered = True
+            status = response.status
+            if status < 400:
+                return response
+            response.error = parse_error(response.body)
+            verdict = classify_answer(status, response.error.code)
+            if verdict is Verdict.SKEW:
+                verdict = Verdict.RETRY if _learn_skew(response, now, clock, memory) else verdict
+            elif verdict is Verdict.EXPIRED and not renewed and resources.credentials.reject(credentials):
+                renewed = True
+                verdict = Verdict.RETRY
+            if verdict is not Verdict.RETRY:
+                return response
+            error = service_error(response, request, call, clock.monotonic())
+            delay_hint = retry_after(response.headers, now)
+        fresh = False
+        if tries >= policy.max_retries:
+            raise _given_up(RetriesExhausted, error, call, clock) from error
+        delay = policy.delay(tries - 1, clock.draw(), delay_hint)
+        if verdict is Verdict.UNREACHABLE and began is not None:
+            delay = min(delay, max(0.0, began + policy.unreachable_for - clock.monotonic()))
+        if call.deadline is not None and clock.monotonic() + delay >= call.deadline:
+            raise _given_up(DeadlineExceeded, error, call, clock) from error
+        yield Pause(delay)
+
+
+def _learn_skew(response: Response, now: float, clock: Clock, memory: Memory) -> bool:
+    """Take the store's clock from its answer; False when that would not change anything."""
+    date = parse_http_date(response.headers.get("date"))
+    if date is None:
+        return False
+    offset = date.timestamp() - clock.time()
+    if abs(offset - memory.clock_offset) < 1.0 and abs(date.timestamp() - now) < 60.0:
+        # Already applied, and refused all the same.
+        return False
+    memory.clock_offset = offset
+    return True
+
+
+def _given_up(kind: type[S3KVError], last: S3KVError, call: Call, clock: Clock) -> S3KVError:
+    """The error that ends the tries, with the facts of the last failure."""
+    times = "once" if call.attempts == 1 else f"{call.attempts} times"
+    reason = "the store's timeout passed" if kind is DeadlineExceeded else "given up"
+    return kind(
+        f"{reason} after trying {times}: {last.message}",
+        operation=last.operation,
+        key=last.key,
+        status=last.status,
+        code=last.code,
+        request_id=last.request_id,
+        host_id=last.host_id,
+        attempts=call.attempts,
+        elapsed=clock.monotonic() - call.started,
+    )

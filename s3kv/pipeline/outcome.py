@@ -1,0 +1,82 @@
+"""Error answers and failures as exceptions: the one place where that translation is made."""
+
+from __future__ import annotations
+
+from ..call import Call
+from ..errors import (
+    BucketNotFound,
+    ConditionFailed,
+    KeyNotFound,
+    PermissionDenied,
+    S3KVError,
+    ServiceError,
+)
+from ..messages import Request, Response
+from ..xml import parse_error
+
+_MASKED_404 = "; S3 answers 403 also for a key that does not exist when the caller may not list the bucket"
+
+
+def service_error(response: Response, request: Request, call: Call, now: float) -> S3KVError:
+    """The exception for an answer that is an error of the store.
+
+    Args:
+        now: Monotonic time, for the seconds elapsed.
+    """
+    told = response.error
+    if told is None:
+        told = response.error = parse_error(response.body)
+    status = response.status
+    message = told.message or _plain_words(response) or f"the store answered {status}"
+    kind: type[S3KVError] = ServiceError
+    if told.code == "NoSuchBucket":
+        kind = BucketNotFound
+    elif told.code == "NoSuchKey" or (status == 404 and not told.code and request.key is not None):
+        kind = KeyNotFound
+        message = told.message or "no object has this key"
+    elif status == 412:
+        kind = ConditionFailed
+    elif status in (401, 403):
+        kind = PermissionDenied
+        if told.code in ("", "AccessDenied") and request.method in ("GET", "HEAD"):
+            message += _MASKED_404
+    elif 300 <= status < 400:
+        where = response.headers.get("location") or told.endpoint or "nowhere"
+        message = f"the store redirects to {where[:200]}, which is not followed"
+        if told.region:
+            message += f"; the bucket is in the region {told.region}"
+    headers = response.headers
+    return kind(
+        message,
+        operation=request.operation,
+        key=call.key,
+        status=status,
+        code=told.code or None,
+        request_id=headers.get("x-amz-request-id") or told.request_id or None,
+        host_id=headers.get("x-amz-id-2") or told.host_id or None,
+        attempts=call.attempts,
+        elapsed=now - call.started,
+    )
+
+
+def describe(error: S3KVError, call: Call, now: float) -> S3KVError:
+    """``error`` with what the call knows: operation, key, attempts, seconds elapsed."""
+    error.operation = call.operation or None
+    error.key = call.key
+    error.attempts = call.attempts
+    error.elapsed = now - call.started
+    return error
+
+
+def _plain_words(response: Response) -> str:
+    """The start of a body that is no S3 error, so that a proxy's words are not lost."""
+    kind = response.headers.get("content-type", "")
+    if not response.body or ("text/plain" not in kind and "html" not in kind):
+        return ""
+    text = response.body[:2000].decode("utf-8", "replace")
+    if "html" in kind:
+        import re
+
+        text = re.sub(r"(?s)<(script|style).*?</\1>|<[^>]*>", " ", text)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return f"the store answered {response.status}: {text[:200]}" if text else ""

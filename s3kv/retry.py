@@ -1,0 +1,132 @@
+"""What to do with an answer or a failure: pure decisions, no clock, no I/O.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html lists the error codes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from .errors import TransportError
+from .timestamps import parse_http_date
+
+RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504, 509})
+RETRIED_CODES = frozenset(
+    {
+        "InternalError",
+        "SlowDown",
+        "ServiceUnavailable",
+        "RequestTimeout",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "PriorRequestNotComplete",
+    }
+)
+_SKEW_CODE = "RequestTimeTooSkewed"
+_EXPIRED_CODES = frozenset({"ExpiredToken", "InvalidToken", "ExpiredTokenException"})
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?").fullmatch
+
+
+class Verdict(Enum):
+    """What an answer or a failure means for the request."""
+
+    ANSWER = "answer"
+    """The answer stands: hand it to the operation."""
+    RETRY = "retry"
+    """Transient: back off and send again."""
+    SKEW = "skew"
+    """The local clock is off: correct it by the Date header, then send again."""
+    EXPIRED = "expired"
+    """The credentials were refused as expired: fetch new ones once, then send again."""
+    STALE = "stale"
+    """A kept-alive connection was dead: send again on a fresh one, at once and for free."""
+    UNREACHABLE = "unreachable"
+    """No connection could be opened: try again, but not for long."""
+    FAIL = "fail"
+    """Trying again would not help."""
+
+
+class RetryPolicy(NamedTuple):
+    """How often and how patiently a request is tried.
+
+    Attributes:
+        max_retries: Attempts in all, at least 1; default 32.
+        initial_delay: Seconds; the first delay is drawn from 0 to this; default 1.
+        max_delay: Seconds; no delay is longer than this; default 32.
+        unreachable_for: Seconds for which an endpoint that never answered is tried; default 10.
+    """
+
+    max_retries: int = 32
+    initial_delay: float = 1.0
+    max_delay: float = 32.0
+    unreachable_for: float = 10.0
+
+    def delay(self, attempt: int, draw: float, retry_after: float | None = None) -> float:
+        """Seconds to wait after a failed attempt.
+
+        Args:
+            attempt: How many attempts went before the one that failed; 0 for the first.
+            draw: A random number from 0 to 1: full jitter, so that many clients spread out.
+            retry_after: What the store asked for, in seconds; honoured up to ``max_delay``.
+        """
+        # The exponent is bounded only to keep the float finite; max_delay has won long before.
+        ceiling = min(self.max_delay, self.initial_delay * 2.0 ** min(attempt, 64))
+        delay = draw * ceiling
+        if retry_after is not None:
+            delay = max(delay, min(retry_after, self.max_delay))
+        return delay
+
+
+def classify_answer(status: int, code: str) -> Verdict:
+    """What an answer means, by its status and S3's error code: either alone can make it transient."""
+    if status < 400:
+        return Verdict.ANSWER
+    if code:
+        if code == _SKEW_CODE:
+            return Verdict.SKEW
+        if code in _EXPIRED_CODES:
+            return Verdict.EXPIRED
+        if code in RETRIED_CODES or code.startswith("Throttling"):
+            return Verdict.RETRY
+    return Verdict.RETRY if status in RETRIED_STATUSES else Verdict.ANSWER
+
+
+def classify_failure(error: TransportError) -> Verdict:
+    """What a failure to get an answer means."""
+    return _FAILURES[error.reason]
+
+
+_FAILURES = {
+    "tls": Verdict.FAIL,
+    "proxy": Verdict.FAIL,
+    "connect": Verdict.UNREACHABLE,
+    "stale": Verdict.STALE,
+    "timeout": Verdict.RETRY,
+    "closed": Verdict.RETRY,
+    "short": Verdict.RETRY,
+}
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that the store asks to wait, or None.
+
+    Args:
+        headers: The answer's, names in lower case: ``x-amz-retry-after`` (milliseconds), then
+            ``retry-after`` (seconds or an HTTP date).
+        now: Seconds since the epoch.
+    """
+    text = headers.get("x-amz-retry-after")
+    if text is not None and _SECONDS(text):
+        return float(text) / 1000.0
+    text = headers.get("retry-after")
+    if text is None:
+        return None
+    if _SECONDS(text):
+        return float(text)
+    date = parse_http_date(text)
+    return None if date is None else max(0.0, date.timestamp() - now)

@@ -1,0 +1,186 @@
+"""A transport over a ``requests.Session`` of the user's: adapters, proxies, mocks.
+
+The session contributes its adapters, headers, proxies, certificates and ``verify``; the request line,
+the signed headers and the body are ours, to the byte. Redirects are not followed, cookies and
+``.netrc`` are not used, and bodies are not decompressed.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from .. import http1
+from ..call import Call
+from ..errors import MalformedResponse, TransportError
+from ..messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, Response, Settings, WireRequest
+
+if TYPE_CHECKING:
+    import requests
+
+_PIECE = 256 * 1024
+
+
+class SessionTransport:
+    """Sends requests through a ``requests.Session``.
+
+    Mutable state: none but the session, which belongs to the user and is never closed here.
+
+    Args:
+        session: The session.
+        settings: The timeouts.
+    """
+
+    def __init__(self, session: requests.Session, settings: Settings) -> None:
+        self._session = session
+        self._settings = settings
+
+    def exchange(self, request: WireRequest, call: Call) -> Response:
+        """Send one request through the session's adapter for its URL."""
+        import requests
+        from urllib3 import exceptions as urllib3_errors
+
+        url = f"{request.origin}{request.target}"
+        prepared = _prepare(self._session, request, url)
+        options = self._session.merge_environment_settings(url, {}, True, None, None)
+        _refuse_rewriting(url, options["proxies"])
+        try:
+            answer = self._session.send(
+                prepared, timeout=self._timeout(call), allow_redirects=False, **options
+            )
+        except requests.exceptions.SSLError as error:
+            raise TransportError(f"no TLS with {request.origin}: {error}", reason="tls") from error
+        except requests.exceptions.ProxyError as error:
+            raise TransportError(f"the session's proxy failed: {error}", reason="proxy") from error
+        except (requests.exceptions.ConnectTimeout, requests.exceptions.ReadTimeout) as error:
+            sent = isinstance(error, requests.exceptions.ReadTimeout)
+            raise TransportError(
+                f"no answer from {request.origin} in time", reason="timeout", sent=sent
+            ) from error
+        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            raise _connection_failure(request, error) from error
+        except requests.exceptions.RequestException as error:
+            raise TransportError(f"the session could not send: {error}", reason="proxy") from error
+        try:
+            return _read(answer, request)
+        except urllib3_errors.ReadTimeoutError as error:
+            raise TransportError(
+                "the store fell silent in the middle of an answer", reason="timeout", sent=True
+            ) from error
+        except (urllib3_errors.HTTPError, OSError) as error:
+            if isinstance(error, TransportError):
+                raise
+            raise TransportError("the answer was cut short", reason="short", sent=True) from error
+        finally:
+            answer.close()
+
+    def _timeout(self, call: Call) -> tuple[float, float]:
+        connect, read = self._settings.connect_timeout, self._settings.read_timeout
+        if call.deadline is not None:
+            left = call.deadline - monotonic()
+            if left <= 0:
+                raise TransportError("the deadline has passed", reason="timeout")
+            connect, read = min(connect, left), min(read, left)
+        return connect, read
+
+    def close(self) -> None:
+        """Nothing to close: the session is the user's."""
+
+    def __repr__(self) -> str:
+        return f"<SessionTransport over {type(self._session).__name__}>"
+
+
+def _prepare(session: requests.Session, request: WireRequest, url: str) -> requests.PreparedRequest:
+    """A prepared request whose URL and headers requests has had no chance to touch."""
+    from requests.cookies import RequestsCookieJar
+    from requests.hooks import default_hooks
+    from requests.structures import CaseInsensitiveDict
+
+    prepared = _exact_class()()
+    prepared.method = request.method
+    prepared.url = url
+    headers: Any = CaseInsensitiveDict(session.headers)
+    for name, value in request.headers:
+        headers[name] = value
+    prepared.headers = headers
+    prepared.body = bytes(request.body) if request.body else None
+    prepared.hooks = default_hooks()
+    # requests reads the jar of every answer; an empty one keeps cookies out of signed requests.
+    setattr(prepared, "_cookies", RequestsCookieJar())  # noqa: B010 (no public name)
+    return prepared
+
+
+_exact: type[requests.PreparedRequest] | None = None
+
+
+def _exact_class() -> type[requests.PreparedRequest]:
+    """PreparedRequest with a path that starts with two slashes left alone; made on first use."""
+    global _exact
+    if _exact is None:
+        import requests
+
+        class ExactTarget(str):
+            """A request target. requests drops the second of two leading slashes, lest urllib3 take
+            the path for a host; urllib3's connection pools no longer do, so it is not shown."""
+
+            def startswith(self, prefix: Any, *args: Any) -> bool:
+                return prefix != "//" and super().startswith(prefix, *args)
+
+        class ExactRequest(requests.PreparedRequest):
+            @property
+            def path_url(self) -> str:
+                url = self.url or ""
+                return ExactTarget(url[url.index("/", url.index("://") + 3) :])
+
+        _exact = ExactRequest
+    return _exact
+
+
+def _refuse_rewriting(url: str, proxies: Any) -> None:
+    """Raise where urllib3 would normalise the path: plain http through a forwarding proxy."""
+    from requests.utils import select_proxy
+    from urllib3.util import parse_url
+
+    if url.startswith("http:") and select_proxy(url, proxies) and parse_url(url).url != url:
+        raise TransportError(
+            "this key's path has dot segments or empty ones, which requests would rewrite on its way "
+            "through an http proxy; use an https endpoint or no session=",
+            reason="proxy",
+        )
+
+
+def _connection_failure(request: WireRequest, error: Exception) -> TransportError:
+    from urllib3 import exceptions as urllib3_errors
+
+    cause: Any = error.args[0] if error.args else error
+    cause = getattr(cause, "reason", cause)
+    if isinstance(cause, urllib3_errors.NewConnectionError):
+        return TransportError(f"cannot connect to {request.origin}: {cause}", reason="connect")
+    return TransportError(f"the connection to {request.origin} broke: {error}", reason="closed", sent=True)
+
+
+def _read(answer: requests.Response, request: WireRequest) -> Response:
+    headers = {str(name).lower(): str(value) for name, value in answer.headers.items()}
+    status = answer.status_code
+    if not http1.has_body(request.method, status):
+        return Response(status, headers, b"")
+    success = status < 300
+    limit: float = MAX_DOCUMENT_BYTES if success else MAX_ERROR_BYTES
+    if request.data and success:
+        limit = float("inf")
+    pieces: list[bytes] = []
+    size = 0
+    while size <= limit:
+        piece = answer.raw.read(_PIECE, decode_content=False)
+        if not piece:
+            break
+        pieces.append(piece)
+        size += len(piece)
+    else:
+        if success:
+            raise MalformedResponse(f"the answer is a document of over {limit:,.0f} bytes")
+    body = b"".join(pieces)
+    length = headers.get("content-length", "")
+    if length.isdigit() and size != int(length) and size <= limit:
+        raise TransportError("the answer was cut short", reason="short", sent=True)
+    return Response(status, headers, body)

@@ -6,6 +6,33 @@ from typing import Protocol
 
 from ..call import Call
 from ..messages import Response, WireRequest
+from .connection import Connection
+
+
+class Exchange(Protocol):
+    """A request that was sent and an answer that is on its way."""
+
+    @property
+    def connection(self) -> Connection:
+        """The connection it is on."""
+
+    def advance(self) -> Response | None:
+        """Take what has arrived, without waiting: the answer, or None as long as it is not whole.
+
+        Raises:
+            TransportError: no whole answer came.
+            MalformedResponse: the answer breaks HTTP.
+        """
+
+    @property
+    def large(self) -> bool:
+        """The rest of the answer is so long that a thread of its own should wait for it."""
+
+    def finish(self) -> Response:
+        """Wait for the rest of the answer."""
+
+    def abandon(self) -> None:
+        """Give up the answer."""
 
 
 class Transport(Protocol):
@@ -17,6 +44,13 @@ class Transport(Protocol):
         Raises:
             TransportError: no whole answer came; ``reason`` and ``sent`` say how far it got.
             MalformedResponse: the answer breaks HTTP.
+        """
+
+    def begin(self, request: WireRequest, call: Call) -> Exchange | None:
+        """Send a request without waiting for anything; None when that cannot be done just now.
+
+        Raises:
+            TransportError: the connection broke.
         """
 
     def close(self) -> None:

@@ -74,6 +74,10 @@ class SessionTransport:
         finally:
             answer.close()
 
+    def begin(self, request: WireRequest, call: Call) -> None:
+        """Sessions only know how to wait."""
+        return None
+
     def _timeout(self, call: Call) -> tuple[float, float]:
         connect, read = self._settings.connect_timeout, self._settings.read_timeout
         if call.deadline is not None:

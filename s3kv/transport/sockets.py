@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from .. import forksafe, http1
 from ..call import Call
 from ..errors import TransportError
+from ..http1_reader import ResponseReader
 from ..messages import Origin, Response, Settings, WireRequest
-from .connection import Connection
+from .connection import COALESCE, Connection
 from .pool import ConnectionPool
 
 if TYPE_CHECKING:
@@ -46,24 +47,38 @@ class SocketTransport:
         connection = None if request.fresh else self._pool.take(origin)
         if connection is None:
             connection = self._connect(origin, call)
-        target, headers = request.target, request.headers
-        if connection.forwarding is not None:
-            target = f"{origin}{target}"
-            headers = [*headers, *connection.forwarding.items()]
-        head = http1.request_head(request.method, target, headers)
+        elif connection.watcher is not None:
+            connection.watcher.unwatch(connection)
+        reader = ResponseReader(request.method, request.data)
         call.attach(connection)
         try:
-            response = connection.exchange(head, request.body, request.method, request.data, call.deadline)
+            response = connection.exchange(_head(request, connection), request.body, reader, call.deadline)
         except BaseException:
             connection.close()
             raise
         finally:
             call.detach()
-        if connection.reusable:
+        self.release(origin, connection, reader)
+        return response
+
+    def begin(self, request: WireRequest, call: Call) -> SocketExchange | None:
+        """Send a small request on an idle plain connection, if there is one."""
+        if len(request.body) > COALESCE or request.fresh or request.origin.scheme != "http":
+            return None
+        connection = self._pool.take(request.origin)
+        if connection is None:
+            return None
+        if not connection.plain:
+            self._pool.put(request.origin, connection)
+            return None
+        return SocketExchange(self, connection, request, call)
+
+    def release(self, origin: Origin, connection: Connection, reader: ResponseReader) -> None:
+        """Take back a connection after an exchange."""
+        if reader.clean:
             self._pool.put(origin, connection)
         else:
             connection.close()
-        return response
 
     def _connect(self, origin: Origin, call: Call) -> Connection:
         from .connect import open_connection
@@ -102,3 +117,77 @@ class SocketTransport:
 
     def __repr__(self) -> str:
         return f"<SocketTransport {self._pool!r}>"
+
+
+def _head(request: WireRequest, connection: Connection) -> bytes:
+    if connection.forwarding is None:
+        return http1.request_head(request.method, request.target, request.headers)
+    return http1.request_head(
+        request.method,
+        f"{request.origin}{request.target}",
+        [*request.headers, *connection.forwarding.items()],
+    )
+
+
+class SocketExchange:
+    """A request sent on a plain connection, whose answer is taken without waiting.
+
+    Belongs to one thread at a time. See :class:`~s3kv.transport.protocol.Exchange`.
+    """
+
+    __slots__ = ("_call", "_origin", "_reader", "_transport", "connection")
+
+    def __init__(
+        self, transport: SocketTransport, connection: Connection, request: WireRequest, call: Call
+    ) -> None:
+        self._transport = transport
+        self._origin = request.origin
+        self._call = call
+        self._reader = ResponseReader(request.method, request.data)
+        self.connection = connection
+        data = _head(request, connection)
+        if request.body:
+            data += request.body
+        call.attach(connection)
+        try:
+            sent = connection.send_now(data)
+        except OSError as error:
+            self.abandon()
+            reason = "stale" if connection.carried else "closed"
+            raise TransportError("the store closed the connection", reason=reason, sent=True) from error
+        if sent != len(data):
+            # A peer that has let its buffer fill up with small requests is not well.
+            self.abandon()
+            raise TransportError("the store does not take the request", reason="timeout", sent=True)
+
+    @property
+    def large(self) -> bool:
+        return self._reader.room() is not None
+
+    def advance(self) -> Response | None:
+        try:
+            if not self.connection.receive_now(self._reader):
+                return None
+        except BaseException:
+            self.abandon()
+            raise
+        return self._done()
+
+    def finish(self) -> Response:
+        try:
+            self.connection.receive(self._reader, self._call.deadline)
+        except BaseException:
+            self.abandon()
+            raise
+        return self._done()
+
+    def _done(self) -> Response:
+        response = self._reader.response
+        assert response is not None
+        self._call.detach()
+        self._transport.release(self._origin, self.connection, self._reader)
+        return response
+
+    def abandon(self) -> None:
+        self._call.detach()
+        self.connection.close()

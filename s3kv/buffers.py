@@ -19,7 +19,7 @@ class FreshBytes:
         view: A writable view of all its bytes.
     """
 
-    __slots__ = ("data", "view")
+    __slots__ = ("_address", "data", "view")
 
     def __init__(self, size: int, start: bytes) -> None:
         """Make room for ``size`` bytes, the first of which are ``start``."""
@@ -32,9 +32,17 @@ class FreshBytes:
         locate.restype = ctypes.c_void_p
         locate.argtypes = [ctypes.py_object]
         self.data: bytes = make(None, size)
-        address = locate(self.data)
-        ctypes.memmove(address, start, len(start))
-        self.view = memoryview((ctypes.c_ubyte * size).from_address(address))
+        self._address: int = locate(self.data)
+        self.view = memoryview((ctypes.c_ubyte * size).from_address(self._address))
+        self.write(0, start)
+
+    def write(self, offset: int, piece: bytes) -> None:
+        """Copy ``piece`` to ``offset``; it must fit."""
+        import ctypes
+
+        if offset + len(piece) > len(self.data):
+            raise ValueError("the piece does not fit")
+        ctypes.memmove(self._address + offset, piece, len(piece))
 
 
 def available() -> bool:

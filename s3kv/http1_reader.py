@@ -1,0 +1,170 @@
+"""One HTTP/1.1 answer put together from its bytes as they come. No I/O: the caller brings them."""
+
+from __future__ import annotations
+
+from . import buffers
+from .errors import MalformedResponse, TransportError
+from .http1 import MAX_HEAD_BYTES, MAX_INTERIM, ChunkedDecoder, Head, has_body, parse_head
+from .messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, Response
+
+
+class ResponseReader:
+    """Takes bytes until an answer is whole.
+
+    Args:
+        method: The method of the request, which says whether the answer has a body.
+        data: A 2xx body is an object's bytes: of any size, but its end must be certain.
+
+    Attributes:
+        started: Some byte of the answer has come.
+        head: The final head, or None as long as it is not complete.
+        clean: The answer ended exactly where it said it would, and lets the connection live on.
+        response: The answer, once it is whole.
+    """
+
+    __slots__ = (
+        "_body",
+        "_data",
+        "_decoder",
+        "_fresh",
+        "_have",
+        "_interim",
+        "_length",
+        "_limit",
+        "_method",
+        "_pending",
+        "clean",
+        "head",
+        "response",
+        "started",
+    )
+
+    def __init__(self, method: str, data: bool) -> None:
+        self._method = method
+        self._data = data
+        self._pending = b""
+        self._interim = 0
+        self._body: list[bytes] = []
+        self._have = 0
+        self._length: int | None = None
+        self._limit: int | None = None
+        self._decoder: ChunkedDecoder | None = None
+        self._fresh: buffers.FreshBytes | None = None
+        self.started = False
+        self.head: Head | None = None
+        self.clean = False
+        self.response: Response | None = None
+
+    def feed(self, data: bytes) -> bool:
+        """Take bytes in the order in which they came; True when the answer is whole.
+
+        Raises:
+            MalformedResponse: the answer breaks HTTP, or does not end.
+        """
+        self.started = True
+        if self.head is not None:
+            return self._take(data)
+        if self._pending:
+            data = self._pending + data
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end > MAX_HEAD_BYTES or (end < 0 and len(data) > MAX_HEAD_BYTES):
+                raise MalformedResponse(f"the answer's head is longer than {MAX_HEAD_BYTES:,} bytes")
+            if end < 0:
+                self._pending = data
+                return False
+            head = parse_head(data[:end])
+            data = data[end + 4 :]
+            if head.status >= 200:
+                break
+            self._interim += 1
+            if head.status == 101 or self._interim > MAX_INTERIM:
+                raise MalformedResponse(f"the answer is an unexpected interim {head.status}")
+        self._pending = b""
+        self.head = head
+        if not has_body(self._method, head.status):
+            return self._finish(b"", clean=not data)
+        length = head.length
+        success = head.status < 300
+        if self._data and success:
+            if length is None and not head.chunked:
+                raise MalformedResponse("the answer does not say how long the object's bytes are")
+        else:
+            self._limit = MAX_DOCUMENT_BYTES if success else MAX_ERROR_BYTES
+            if length is not None and length > self._limit and success:
+                raise MalformedResponse(f"the answer announces {length:,} bytes of document")
+        if length is not None:
+            if len(data) == length:
+                return self._finish(data, clean=True)
+            if self._limit is None and length >= buffers.LARGE and buffers.available():
+                self._fresh = buffers.FreshBytes(length, data[:length])
+                self._have = min(len(data), length)
+                self._length = length
+                return self._have == length and self._finish(self._fresh.data, clean=False)
+            self._length = length
+        elif head.chunked:
+            self._decoder = ChunkedDecoder()
+        return bool(data or length == 0) and self._take(data)
+
+    def _take(self, data: bytes) -> bool:
+        """More of the body."""
+        if self._fresh is not None:
+            count = min(len(data), self.missing)
+            self._fresh.write(self._have, data[:count])
+            return self.filled(count, clean=count == len(data))
+        if self._decoder is not None:
+            pieces = self._decoder.feed(data)
+            self._body += pieces
+            self._have += sum(map(len, pieces))
+            if self._decoder.done:
+                return self._finish(b"".join(self._body), clean=not self._decoder.rest)
+        else:
+            self._body.append(data)
+            self._have += len(data)
+            if self._length is not None and self._have >= self._length:
+                body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+                clean = self._have == self._length
+                return self._finish(body if clean else body[: self._length], clean=clean)
+        limit = self._limit
+        if limit is not None and self._have > limit:
+            assert self.head is not None
+            if self.head.status < 300:
+                raise MalformedResponse(f"the answer is a document of over {limit:,} bytes")
+            # Of an error that does not end, the beginning is enough.
+            return self._finish(b"".join(self._body)[:limit], clean=False)
+        return False
+
+    def end(self) -> Response:
+        """The peer has closed the connection: the answer, if it may end so.
+
+        Raises:
+            TransportError: the answer was cut short.
+        """
+        if self.head is None or self._length is not None or self._decoder is not None:
+            raise TransportError("the answer was cut short", reason="short", sent=True)
+        self._finish(b"".join(self._body), clean=False)
+        assert self.response is not None
+        return self.response
+
+    @property
+    def missing(self) -> int:
+        """Bytes of body still to come; 0 when that is not known."""
+        return 0 if self._length is None else self._length - self._have
+
+    def room(self) -> memoryview | None:
+        """Where a large body's next bytes belong, to be received straight into; None otherwise."""
+        return None if self._fresh is None else self._fresh.view[self._have :]
+
+    def filled(self, count: int, *, clean: bool = True) -> bool:
+        """Say that ``count`` bytes were put into :meth:`room`; True when the answer is whole."""
+        assert self._fresh is not None
+        self._have += count
+        return not self.missing and self._finish(self._fresh.data, clean=clean)
+
+    def _finish(self, body: bytes, *, clean: bool) -> bool:
+        assert self.head is not None
+        self.clean = clean and self.head.keep_alive
+        self.response = Response(self.head.status, self.head.headers, body)
+        # A view of the body's memory must not outlive the moment the body is handed out.
+        self._fresh = None
+        return True

@@ -13,10 +13,12 @@ from .credentials.sources import Anonymous, Default, Environment
 from .credentials.value import CredentialsSource
 from .endpoint import Endpoint, aws_endpoint, custom_endpoint
 from .errors import StoreClosed
-from .executor import RequestExecutor, shared_executor
+from .executor import RequestExecutor
 from .messages import Settings
-from .pipeline.driver import Timer, drive
+from .pipeline.driver import Timer
 from .pipeline.life import Effect, Memory
+from .pipeline.operation import Operation
+from .pipeline.shared import shared_executor
 from .retry import RetryPolicy
 from .spec.spec import Spec
 from .transport.protocol import Transport
@@ -94,7 +96,8 @@ class Core:
             executor = self._executor = shared_executor(os.environ)
         call = Call(key, self.clock.monotonic(), timeout)
         steps = operation(self, call, *arguments)
-        return executor.run(lambda: drive(steps, call, self._transport, self._timer), call)
+        result: T = executor.run(Operation(steps, call, self._transport, self._timer))
+        return result
 
     def close(self) -> None:
         """Refuse further operations and close idle connections."""

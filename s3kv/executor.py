@@ -2,9 +2,12 @@
 
 ``ThreadPoolExecutor.submit(…).result()`` makes a future, takes three locks and wakes a thread through
 a condition variable; that costs a small request a third of its rate. Here the threads of a
-``ThreadPoolExecutor`` run a loop that takes calls directly: a call is handed to the worker that went
-idle last by releasing one lock, and the caller sleeps on another. A worker that has had nothing to do
-for a moment goes back to the ``ThreadPoolExecutor``, which ends it properly with the interpreter.
+``ThreadPoolExecutor`` run a loop that takes tasks directly: the caller puts its task into a queue and
+sleeps on a lock of its own. One worker at a time *leads*: it starts whatever is queued and carries
+many tasks at once (see :class:`Leader`), so that a crowd of small requests needs one thread, not one
+each. What would make the leader wait is handed to a worker of its own. A worker that has had nothing
+to do for a moment goes back to the ``ThreadPoolExecutor``, which ends it properly with the
+interpreter.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import forksafe
 from .call import Call
@@ -22,94 +25,129 @@ from .errors import DeadlineExceeded, S3KVError, SpecError
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-T = TypeVar("T")
-
 CONCURRENCY_VARIABLE = "TENSORSTORE_S3_REQUEST_CONCURRENCY"
 DEFAULT_CONCURRENCY = 32
 
 # Seconds a worker waits for more before it goes back to the ThreadPoolExecutor. Short, because the
 # interpreter waits for it at exit; long enough that steady traffic never submits.
 _LINGER = 0.05
-# Seconds past its deadline after which a call is abandoned; its worker knows the details, and
+# Seconds past its deadline after which a task is abandoned; its worker knows the details, and
 # normally reports them first.
 _GRACE = 0.1
 
 _allocate = threading.Lock
 
 
-class _Ticket(Generic[T]):
-    """One call on its way through the executor."""
+class Task:
+    """One operation on its way through the executor.
 
-    __slots__ = ("done", "error", "function", "result")
+    Belongs to the worker that has taken it; the caller waits for ``done`` and then reads ``result``
+    or ``error``.
 
-    def __init__(self, function: Callable[[], T]) -> None:
-        self.function = function
-        self.result: T | None = None
+    Attributes:
+        call: What the operation is, when it must be over, and whether anybody still waits.
+        done: Locked until the task is complete.
+        result: What the operation returned.
+        error: What it raised, or None.
+    """
+
+    __slots__ = ("call", "done", "error", "result")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.result: Any = None
         self.error: BaseException | None = None
         self.done = _allocate()
         self.done.acquire()
 
     def run(self) -> None:
-        try:
-            self.result = self.function()
-        except BaseException as error:
-            self.error = error
-        self.done.release()
+        """Bring the task from where it stands to its end, waiting as need be. Never raises."""
+        raise NotImplementedError
+
+
+class Leader(Protocol):
+    """Carries many tasks in one thread.
+
+    Attributes:
+        active: Some worker leads, and will look at the queue before it stops.
+        sleeping: That worker waits, and has to be woken to see what is new in the queue.
+    """
+
+    active: bool
+    sleeping: bool
+
+    def lead(self) -> None:
+        """Start and carry queued tasks until none of its own is left."""
+
+    def wake(self) -> None:
+        """Wake the worker that leads."""
+
+    def close(self) -> None:
+        """Release what the operating system holds for it."""
 
 
 class _Worker:
-    """A parked thread: the ticket it is to run next, and the lock that wakes it."""
+    """A parked thread and the lock that wakes it."""
 
-    __slots__ = ("ticket", "wake")
+    __slots__ = ("wake",)
 
     def __init__(self) -> None:
-        self.ticket: _Ticket[Any] | None = None
         self.wake = _allocate()
         self.wake.acquire()
 
 
 class RequestExecutor:
-    """Runs at most ``limit`` calls at once; more of them wait their turn, first come first served.
+    """Runs at most ``limit`` tasks at once; more of them wait their turn, first come first served.
 
-    Mutable state: ``_idle``, the parked workers, last in first out; ``_backlog``, the tickets that
-    found no worker; both deques, changed by single steps of the interpreter. ``_workers``, how many
-    threads run the loop, and ``_pool`` are guarded by ``_lock``. No call can be left behind: a worker
-    parks before it looks at the backlog a last time, and a caller queues before it looks for a
-    parked worker a last time, so one of the two sees the other.
+    Mutable state: ``queue``, tasks not yet started; ``_slow``, tasks that need a worker of their own;
+    ``permits``, one for each task that may yet be started; ``_idle``, parked workers, last in first
+    out. All are deques, changed by single steps of the interpreter. ``_workers``, how many threads run
+    the loop, and ``_pool`` are guarded by ``_lock``; ``_leading`` is held by the worker that leads.
+
+    Nothing is left behind, because everyone announces before looking: a caller queues its task and
+    then looks whether somebody leads; a leader says that it stops and then looks at the queue; a worker
+    parks and then looks for work.
 
     Args:
-        limit: The number of threads, at least 1.
+        limit: How many tasks may run at once, at least 1.
+        make_leader: Makes what carries many tasks; gets this executor.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, make_leader: Callable[[RequestExecutor], Leader]) -> None:
         self.limit = limit
+        self._make_leader = make_leader
         self._reset()
         forksafe.register(self)
 
     def _reset(self) -> None:
+        self.queue: deque[Task] = deque()
+        self.permits: deque[None] = deque([None] * self.limit)
+        self._slow: deque[Task] = deque()
         self._idle: deque[_Worker] = deque()
-        self._backlog: deque[_Ticket[Any]] = deque()
         self._lock = threading.Lock()
+        self._leading = threading.Lock()
         self._workers = 0
         self._pool: ThreadPoolExecutor | None = None
+        self._leader = self._make_leader(self)
 
-    def run(self, function: Callable[[], T], call: Call) -> T:
-        """The result of ``function()``, run on a worker; its exception is raised here.
+    # ---------------------------------------------------------------- callers
 
-        KeyboardInterrupt cancels the call and comes through at once.
+    def run(self, task: Task) -> Any:
+        """The result of ``task``; its exception is raised here.
+
+        KeyboardInterrupt cancels the task and comes through at once.
         """
-        ticket = _Ticket(function)
+        self.queue.append(task)
+        call = task.call
         try:
-            worker = self._idle.pop()
-        except IndexError:
-            self._enqueue(ticket)
-        else:
-            worker.ticket = ticket
-            worker.wake.release()
-        try:
+            leader = self._leader
+            if not leader.active:
+                self.rouse()
+            elif leader.sleeping:
+                leader.wake()
             if call.deadline is None:
-                ticket.done.acquire()
-            elif not ticket.done.acquire(timeout=max(0.0, call.deadline + _GRACE - monotonic())):
+                task.done.acquire()
+            elif not task.done.acquire(timeout=max(0.0, call.deadline + _GRACE - monotonic())):
                 raise DeadlineExceeded(
                     "the store's timeout passed before the operation was done",
                     operation=call.operation or None,
@@ -120,38 +158,43 @@ class RequestExecutor:
         except BaseException:
             call.cancel()
             raise
-        error = ticket.error
+        error = task.error
         if error is not None:
             try:
                 raise error
             finally:
                 # The traceback refers to this frame; without this they would keep each other alive.
-                del error, ticket
-        return ticket.result  # type: ignore[return-value]
+                del error, task
+        return task.result
 
-    def _enqueue(self, ticket: _Ticket[Any]) -> None:
-        self._backlog.append(ticket)
-        if self._workers < self.limit:
-            with self._lock:
-                if self._workers < self.limit:
-                    self._start_worker(ticket)
-                    return
-        if self._idle:
-            self._hand_over()
+    # ---------------------------------------------------------------- the leader
 
-    def _hand_over(self) -> None:
-        """Give the oldest waiting ticket to a parked worker, if there are both."""
+    def hand_off(self, task: Task, *, alone: bool) -> None:
+        """Give a started task to a worker of its own.
+
+        Args:
+            alone: The leader carries nothing else, and is about to stop and take it itself.
+        """
+        self._slow.append(task)
+        if not alone:
+            self.rouse()
+
+    def rouse_for_slow(self) -> None:
+        """Make sure that somebody takes the tasks that wait for a worker of their own."""
+        if self._slow:
+            self.rouse()
+
+    def rouse(self) -> None:
+        """Wake a parked worker, or start one if there may be more."""
         try:
-            worker = self._idle.pop()
+            self._idle.pop().wake.release()
         except IndexError:
-            return
-        try:
-            worker.ticket = self._backlog.popleft()
-        except IndexError:
-            worker.ticket = None
-        worker.wake.release()
+            if self._workers < self.limit:
+                with self._lock:
+                    if self._workers < self.limit:
+                        self._start_worker()
 
-    def _start_worker(self, ticket: _Ticket[Any]) -> None:
+    def _start_worker(self) -> None:
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
@@ -159,62 +202,81 @@ class RequestExecutor:
         try:
             self._pool.submit(self._work)
         except RuntimeError as error:
-            self._backlog.remove(ticket)
             raise S3KVError("no request can be sent any more: the interpreter is shutting down") from error
         self._workers += 1
 
+    # ---------------------------------------------------------------- workers
+
     def _work(self) -> None:
-        """The loop of one worker: take tickets until there have been none for a moment."""
-        backlog = self._backlog
+        """The loop of one worker: take what there is until there has been nothing for a moment."""
+        queue, slow, permits = self.queue, self._slow, self.permits
         worker = _Worker()
         while True:
-            try:
-                ticket: _Ticket[Any] | None = backlog.popleft()
-            except IndexError:
-                if not self._park(worker):
-                    return
-                ticket = worker.ticket
-                worker.ticket = None
-                if ticket is None:
+            if slow:
+                try:
+                    task = slow.popleft()
+                except IndexError:
                     continue
-            assert ticket is not None
-            ticket.run()
-            del ticket
+                task.run()
+                del task
+                permits.append(None)
+                if queue and self._leader.sleeping:
+                    # It may have been waiting for a permit.
+                    self._leader.wake()
+            elif queue and permits and self._leading.acquire(False):
+                try:
+                    self._leader.lead()
+                finally:
+                    self._leading.release()
+            elif not self._park(worker):
+                return
 
     def _park(self, worker: _Worker) -> bool:
-        """Wait to be handed a ticket; False when the worker is to retire."""
-        self._idle.append(worker)
-        if self._backlog:
-            self._hand_over()
+        """Wait for work; False when the worker is to retire."""
+        idle = self._idle
+        idle.append(worker)
+        if self._needed() and self._unpark(worker):
+            return True
         if worker.wake.acquire(timeout=_LINGER):
             return True
-        try:
-            self._idle.remove(worker)
-        except ValueError:
+        if not self._unpark(worker):
             # Somebody has taken it from the stack this moment, and is about to wake it.
             worker.wake.acquire()
             return True
         with self._lock:
             self._workers -= 1
-            if not self._backlog:
+            if not self._needed():
                 return False
-            # Queued by a caller who still counted on this worker.
+            # Announced by somebody who still counted on this worker.
             self._workers += 1
         return True
 
+    def _needed(self) -> bool:
+        """Whether there is work that nobody has taken on."""
+        return bool(self._slow) or bool(self.queue and self.permits and not self._leading.locked())
+
+    def _unpark(self, worker: _Worker) -> bool:
+        """Take a worker off the stack; False when somebody else just did."""
+        try:
+            self._idle.remove(worker)
+        except ValueError:
+            return False
+        return True
+
     def after_fork(self) -> None:
-        """Forget the parent's threads; the next call starts new ones."""
+        """Forget the parent's threads; the next task starts new ones."""
+        self._leader.close()
         self._reset()
 
     def __repr__(self) -> str:
         return (
-            f"<RequestExecutor {self._workers} of {self.limit} workers, {len(self._idle)} idle, "
-            f"{len(self._backlog)} waiting>"
+            f"<RequestExecutor {self.limit - len(self.permits)} of {self.limit} running, "
+            f"{len(self.queue)} waiting, {self._workers} workers>"
         )
 
 
 def parse_concurrency(environ: Mapping[str, str]) -> int:
-    """The number of workers that the environment asks for, 32 by default.
+    """The number of requests at once that the environment asks for, 32 by default.
 
     Raises:
         SpecError: the variable is not a positive integer.
@@ -228,32 +290,3 @@ def parse_concurrency(environ: Mapping[str, str]) -> int:
         f"{CONCURRENCY_VARIABLE} is {text!r}: allowed is a whole number of at least 1",
         member=CONCURRENCY_VARIABLE,
     )
-
-
-class _Shared:
-    """The one executor of this process for stores without a limit of their own.
-
-    Mutable state: ``executor``, made under ``lock`` when the first request needs it.
-    """
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.executor: RequestExecutor | None = None
-        forksafe.register(self)
-
-    def after_fork(self) -> None:
-        self.lock = threading.Lock()
-
-
-_shared = _Shared()
-
-
-def shared_executor(environ: Mapping[str, str]) -> RequestExecutor:
-    """The process-wide executor; ``environ`` is read when the first request needs it."""
-    executor = _shared.executor
-    if executor is None:
-        with _shared.lock:
-            executor = _shared.executor
-            if executor is None:
-                executor = _shared.executor = RequestExecutor(parse_concurrency(environ))
-    return executor

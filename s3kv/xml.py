@@ -6,6 +6,7 @@ bounded, and what is not the XML that S3 promises is a :class:`~s3kv.errors.Malf
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from .errors import MalformedResponse
@@ -13,6 +14,8 @@ from .errors import MalformedResponse
 MAX_DEPTH = 16
 MAX_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 256 * 1024
+
+_SIZE = re.compile(r"[0-9]{1,19}").fullmatch
 
 
 class Element:
@@ -96,7 +99,8 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> Element:
     parser.EntityDeclHandler = builder.refuse
     try:
         parser.Parse(data, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # The last two: an encoding that Python does not know, or that expat cannot use.
         raise MalformedResponse(f"the answer is not well-formed XML: {error}") from error
     except _Refused as error:
         raise MalformedResponse(f"the XML answer is refused: {error}") from error
@@ -131,7 +135,8 @@ def parse_error(data: bytes) -> ErrorBody:
     Proxies and servers answer with HTML, plain text or nothing: that is understood as no code, never
     an exception of its own.
     """
-    if not data or b"<Error" not in data:
+    if b"Error" not in data and b"\0" not in data:
+        # A quick way out for most of them; zero bytes may be UTF-16.
         return ErrorBody()
     try:
         root = parse(data, limit=MAX_ERROR_BYTES)
@@ -226,7 +231,7 @@ def _parse_entry(element: Element, encoded: bool) -> Listed:
             etag = child.text
         elif name == "LastModified":
             modified = child.text
-    if not key or size is None or not (size.isascii() and size.isdigit()):
+    if not key or size is None or not _SIZE(size):
         raise MalformedResponse(f"the listing has an entry without a key or a size: {key[:60]!r}")
     return Listed(_decode(key, encoded), int(size), etag.strip(), modified.strip())
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from ..call import Call
 from ..errors import MalformedResponse, TransportError
-from ..messages import Pause, WireRequest
-from ..transport.protocol import Transport
+from ..messages import Pause, Response, WireRequest
+from ..transport.protocol import Exchange, Transport
 from .life import Effect, Obtain
 
 T = TypeVar("T")
@@ -46,26 +46,34 @@ class _Pause:
             self.lock.release()
 
 
-def drive(steps: Generator[Effect, Any, T], call: Call, transport: Transport, timer: Timer) -> T:
+def drive(
+    steps: Generator[Effect, Any, T],
+    call: Call,
+    transport: Transport,
+    timer: Timer,
+    effect: Effect | None = None,
+    exchange: Exchange | None = None,
+) -> T:
     """Run ``steps`` to the end, and return its result.
+
+    Args:
+        effect: What the steps asked for where they were begun, and nobody has done yet.
+        exchange: The request that was sent for them there, and is not yet answered.
 
     Raises:
         Cancelled: the call was cancelled; nothing more was sent.
         S3KVError: whatever the steps raise.
     """
-    exchange = transport.exchange
     try:
-        effect = next(steps)
+        if exchange is not None:
+            effect = _resume(steps, exchange.finish)
+        elif effect is None:
+            effect = next(steps)
         while True:
             if call.cancelled:
                 raise Cancelled
             if type(effect) is WireRequest:
-                try:
-                    response = exchange(effect, call)
-                except (TransportError, MalformedResponse) as error:
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(response)
+                effect = _resume(steps, transport.exchange, effect, call)
             elif type(effect) is Pause:
                 timer.wait(effect.seconds, call)
                 effect = steps.send(None)
@@ -81,3 +89,14 @@ def drive(steps: Generator[Effect, Any, T], call: Call, transport: Transport, ti
         return end.value  # type: ignore[no-any-return]
     finally:
         steps.close()
+
+
+def _resume(
+    steps: Generator[Effect, Any, Any], receive: Callable[..., Response], *arguments: Any
+) -> Effect:
+    """Go on with the answer that ``receive`` waits for, or with its failure."""
+    try:
+        response = receive(*arguments)
+    except (TransportError, MalformedResponse) as error:
+        return steps.throw(error)
+    return steps.send(response)

@@ -52,6 +52,7 @@ class Connection:
         forwarding: None, or the peer is an HTTP proxy: requests name the whole URL, and carry
             these headers for the proxy alone.
         idle_since: Monotonic time at which it was put into the pool.
+        timeout: Seconds that the peer may stay silent.
         plain: Not TLS: single calls can be told not to wait.
         watcher: Who is told when bytes arrive; None for nobody.
     """
@@ -61,11 +62,11 @@ class Connection:
         "_armed",
         "_kernel",
         "_sock",
-        "_timeout",
         "carried",
         "forwarding",
         "idle_since",
         "plain",
+        "timeout",
         "watcher",
     )
 
@@ -78,7 +79,7 @@ class Connection:
         forwarding: dict[str, str] | None = None,
     ) -> None:
         self._sock = sock
-        self._timeout = timeout
+        self.timeout = timeout
         self._kernel = _CAN_ARM and not tls
         self._armed = -1.0
         self.plain = not tls and bool(_DONTWAIT)
@@ -109,8 +110,8 @@ class Connection:
             TransportError: no whole answer came.
             MalformedResponse: the answer breaks HTTP.
         """
-        if deadline is None and self._armed != self._timeout:
-            self._arm(self._timeout)
+        if deadline is None and self._armed != self.timeout:
+            self._arm(self.timeout)
         try:
             self._send(head, body, deadline)
         except (BlockingIOError, TimeoutError) as error:
@@ -141,8 +142,8 @@ class Connection:
         """Read an answer, or the rest of it, to its end."""
         sock = self._sock
         flags = _WAITALL if self._kernel else 0
-        if deadline is None and self._armed != self._timeout:
-            self._arm(self._timeout)
+        if deadline is None and self._armed != self.timeout:
+            self._arm(self.timeout)
         while True:
             try:
                 if deadline is not None:
@@ -240,8 +241,8 @@ class Connection:
         left = deadline - monotonic()
         if left <= 0:
             raise TimeoutError("the deadline has passed")
-        if left < self._timeout or self._armed != self._timeout:
-            self._arm(min(left, self._timeout))
+        if left < self.timeout or self._armed != self.timeout:
+            self._arm(min(left, self.timeout))
 
     # ---------------------------------------------------------------- not waiting
 

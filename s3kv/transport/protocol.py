@@ -25,6 +25,10 @@ class Exchange(Protocol):
         """
 
     @property
+    def expires(self) -> float:
+        """Monotonic time at which the peer has been silent for too long."""
+
+    @property
     def large(self) -> bool:
         """The rest of the answer is so long that a thread of its own should wait for it."""
 

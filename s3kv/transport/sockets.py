@@ -135,7 +135,7 @@ class SocketExchange:
     Belongs to one thread at a time. See :class:`~s3kv.transport.protocol.Exchange`.
     """
 
-    __slots__ = ("_call", "_origin", "_reader", "_transport", "connection")
+    __slots__ = ("_call", "_origin", "_reader", "_transport", "connection", "expires")
 
     def __init__(
         self, transport: SocketTransport, connection: Connection, request: WireRequest, call: Call
@@ -145,6 +145,7 @@ class SocketExchange:
         self._call = call
         self._reader = ResponseReader(request.method, request.data)
         self.connection = connection
+        self.expires = monotonic() + connection.timeout
         data = _head(request, connection)
         if request.body:
             data += request.body
@@ -167,6 +168,7 @@ class SocketExchange:
     def advance(self) -> Response | None:
         try:
             if not self.connection.receive_now(self._reader):
+                self.expires = monotonic() + self.connection.timeout
                 return None
         except BaseException:
             self.abandon()

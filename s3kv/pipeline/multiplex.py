@@ -1,0 +1,306 @@
+"""The multiplexing driver: carries many operations in one thread, each one's small exchange on a
+connection of its own.
+
+It does what the blocking driver does, step for step, as long as nothing has to be waited for but
+answers. A connection to be opened, a pause, credentials to be fetched, a large body or TLS would hold
+up everyone else: such an operation is handed, as it stands, to a worker of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MalformedResponse, TransportError
+from ..messages import WireRequest
+from .driver import Cancelled
+from .operation import Operation
+
+if TYPE_CHECKING:
+    from ..executor import RequestExecutor
+    from ..transport.connection import Connection
+
+AVAILABLE = hasattr(select, "epoll") and hasattr(os, "eventfd")
+
+# How often, in seconds, exchanges are checked for silence when nothing else wakes the leader.
+_TICK = 1.0
+
+
+def hand_out(executor: RequestExecutor) -> None:
+    """Give every queued operation a worker of its own."""
+    queue, permits = executor.queue, executor.permits
+    while queue and permits:
+        try:
+            permits.pop()
+        except IndexError:
+            return
+        try:
+            operation = queue.popleft()
+        except IndexError:
+            permits.append(None)
+            return
+        executor.hand_off(operation, alone=not queue)
+
+
+class Spreader:
+    """The leader where the system has no epoll: one thread for each operation.
+
+    Args:
+        executor: Whose queue to serve.
+    """
+
+    sleeping = False
+
+    def __init__(self, executor: RequestExecutor) -> None:
+        self._executor = executor
+        self.active = False
+
+    def lead(self) -> None:
+        """Hand out what is queued."""
+        hand_out(self._executor)
+
+    def wake(self) -> None:
+        """Nobody sleeps here."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Multiplexer:
+    """The leader of an executor (see :class:`s3kv.executor.Leader`).
+
+    Mutable state: ``_exchanges``, the operations that wait for an answer, by file descriptor, and
+    ``_check_at`` and
+    ``_unheard``, idle descriptors that made noise and are no longer polled, belong to the thread that leads; the executor sees to it that there is one at most.
+    ``active`` and ``sleeping`` are written by that thread alone. Connections stay registered with
+    ``_poller`` while they lie in their pool; whoever else takes one calls :meth:`unwatch` first.
+
+    Args:
+        executor: Whose queue to serve.
+    """
+
+    def __init__(self, executor: RequestExecutor) -> None:
+        self._executor = executor
+        self._exchanges: dict[int, Operation] = {}
+        self._check_at = 0.0
+        self._unheard: set[int] = set()
+        self._poller: select.epoll | None = None
+        self._bell: int = -1
+        self.active = False
+        self.sleeping = False
+
+    def lead(self) -> None:
+        """Start and carry queued operations until none is left that waits for an answer."""
+        executor = self._executor
+        try:
+            poller = self._poller or self._open()
+        except OSError:
+            # Out of descriptors: threads can wait without any.
+            hand_out(executor)
+            return
+        queue, permits = executor.queue, executor.permits
+        exchanges = self._exchanges
+        self.active = True
+        while True:
+            while queue and permits:
+                try:
+                    permits.pop()
+                except IndexError:
+                    break
+                try:
+                    operation = queue.popleft()
+                except IndexError:
+                    permits.append(None)
+                    break
+                self._start(operation)  # type: ignore[arg-type]
+                del operation
+            if not exchanges:
+                self.active = False
+                if queue and permits:
+                    self.active = True
+                    continue
+                return
+            executor.rouse_for_slow()
+            now = monotonic()
+            if now >= self._check_at:
+                self._check(now)
+                continue
+            self.sleeping = True
+            if queue and permits:
+                self.sleeping = False
+                continue
+            events = poller.poll(self._check_at - now)
+            self.sleeping = False
+            for descriptor, _ in events:
+                waiting = exchanges.get(descriptor)
+                if waiting is not None:
+                    self._advance(descriptor, waiting)
+                elif descriptor == self._bell:
+                    os.eventfd_read(descriptor)
+                else:
+                    # An idle connection that the store has closed, most likely.
+                    self._unheard.add(descriptor)
+                    self._forget(descriptor)
+
+    def _open(self) -> select.epoll:
+        self._poller = select.epoll()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poller.register(self._bell, select.EPOLLIN)
+        return self._poller
+
+    # ---------------------------------------------------------------- one operation
+
+    def _start(self, operation: Operation) -> None:
+        steps = operation.steps
+        try:
+            if operation.call.cancelled:
+                raise Cancelled
+            effect = next(steps)
+        except StopIteration as end:
+            self._complete(operation, end.value, None)
+        except BaseException as error:
+            self._complete(operation, None, error)
+        else:
+            self._pursue(operation, effect)
+
+    def _pursue(self, operation: Operation, effect: Any) -> None:
+        """Do what the steps ask for, or hand the operation off with it."""
+        steps = operation.steps
+        try:
+            while True:
+                if operation.call.cancelled:
+                    steps.close()
+                    raise Cancelled
+                exchange = None
+                if type(effect) is WireRequest:
+                    try:
+                        exchange = operation.transport.begin(effect, operation.call)
+                    except TransportError as error:
+                        effect = steps.throw(error)
+                        continue
+                break
+        except StopIteration as end:
+            self._complete(operation, end.value, None)
+            return
+        except BaseException as error:
+            self._complete(operation, None, error)
+            return
+        if exchange is None:
+            operation.effect = effect
+            self._hand_off(operation)
+            return
+        operation.exchange = exchange
+        connection = exchange.connection
+        descriptor = connection.fileno()
+        if (connection.watcher is not self or descriptor in self._unheard) and not self._watch(
+            connection, descriptor
+        ):
+            self._hand_off(operation)
+            return
+        self._exchanges[descriptor] = operation
+        deadline = operation.call.deadline
+        if deadline is not None and deadline < self._check_at:
+            self._check_at = deadline
+
+    def _advance(self, descriptor: int, operation: Operation) -> None:
+        """Take what has arrived for an operation; go on with it when its answer is whole."""
+        exchange = operation.exchange
+        assert exchange is not None
+        try:
+            try:
+                response = exchange.advance()
+            except (TransportError, MalformedResponse) as error:
+                del self._exchanges[descriptor]
+                operation.exchange = None
+                effect = operation.steps.throw(error)
+            else:
+                if response is None:
+                    if exchange.large:
+                        del self._exchanges[descriptor]
+                        self.unwatch(exchange.connection)
+                        self._hand_off(operation)
+                    return
+                del self._exchanges[descriptor]
+                operation.exchange = None
+                effect = operation.steps.send(response)
+        except StopIteration as end:
+            self._complete(operation, end.value, None)
+        except BaseException as error:
+            self._complete(operation, None, error)
+        else:
+            self._pursue(operation, effect)
+
+    def _hand_off(self, operation: Operation) -> None:
+        self._executor.hand_off(operation, alone=not self._exchanges and not self._executor.queue)
+
+    def _complete(self, operation: Operation, result: Any, error: BaseException | None) -> None:
+        self._executor.permits.append(None)
+        operation.complete(result, error)
+
+    def _check(self, now: float) -> None:
+        """End the exchanges whose time is over, and say when to look again."""
+        self._check_at = now + _TICK
+        for descriptor, operation in list(self._exchanges.items()):
+            exchange = operation.exchange
+            assert exchange is not None
+            until = exchange.expires
+            deadline = operation.call.deadline
+            if deadline is not None and deadline < until:
+                until = deadline
+            if until > now:
+                self._check_at = min(self._check_at, until)
+                continue
+            del self._exchanges[descriptor]
+            operation.exchange = None
+            exchange.abandon()
+            error = TransportError("the store did not answer in time", reason="timeout", sent=True)
+            try:
+                effect = operation.steps.throw(error)
+            except StopIteration as end:
+                self._complete(operation, end.value, None)
+            except BaseException as failure:
+                self._complete(operation, None, failure)
+            else:
+                self._pursue(operation, effect)
+
+    # ---------------------------------------------------------------- watching
+
+    def _watch(self, connection: Connection, descriptor: int) -> bool:
+        assert self._poller is not None
+        try:
+            self._poller.register(descriptor, select.EPOLLIN)
+        except OSError:
+            return False
+        self._unheard.discard(descriptor)
+        connection.watcher = self
+        return True
+
+    def unwatch(self, connection: Connection) -> None:
+        """Stop watching a connection; whoever owns it may call this, from any thread."""
+        connection.watcher = None
+        self._forget(connection.fileno())
+
+    def _forget(self, descriptor: int) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            assert self._poller is not None
+            self._poller.unregister(descriptor)
+
+    def wake(self) -> None:
+        """Wake the thread that leads."""
+        self.sleeping = False
+        os.eventfd_write(self._bell, 1)
+
+    def close(self) -> None:
+        """Close the descriptors; for a forked child, where they are copies of the parent's."""
+        if self._poller is not None:
+            self._poller.close()
+            self._poller = None
+            os.close(self._bell)
+            self._bell = -1
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()

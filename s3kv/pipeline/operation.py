@@ -1,0 +1,52 @@
+"""An operation as a task: its steps, and where it stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from ..call import Call
+from ..executor import Task
+from ..transport.protocol import Exchange, Transport
+from .driver import Timer, drive
+from .life import Effect
+
+Steps = Generator[Effect, Any, Any]
+
+
+class Operation(Task):
+    """One operation under way. Belongs to the worker that carries it.
+
+    Attributes:
+        steps: The operation itself.
+        transport: What sends its requests.
+        effect: What the steps asked for and nobody has begun; None for nothing.
+        exchange: The request that was sent and not yet answered; None for none.
+    """
+
+    __slots__ = ("_timer", "effect", "exchange", "steps", "transport")
+
+    def __init__(self, steps: Steps, call: Call, transport: Transport, timer: Timer) -> None:
+        super().__init__(call)
+        self.steps = steps
+        self.transport = transport
+        self._timer = timer
+        self.effect: Effect | None = None
+        self.exchange: Exchange | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = drive(
+                self.steps, self.call, self.transport, self._timer, self.effect, self.exchange
+            )
+        except BaseException as error:
+            self.error = error
+        self.done.release()
+
+    def complete(self, result: Any, error: BaseException | None) -> None:
+        """Let the caller have the outcome."""
+        self.exchange = None
+        self.effect = None
+        self.result = result
+        self.error = error
+        self.done.release()

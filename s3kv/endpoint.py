@@ -11,9 +11,10 @@ from typing import NamedTuple
 from .errors import SpecError
 from .keys import encode_path
 from .messages import Origin
+from .spec.bucket import check_bucket
+from .spec.endpoint_url import split_endpoint
 
-_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?").fullmatch
-_URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/?#\[\]@:]+)(?::([0-9]{1,5}))?(/[^?#]*)?").fullmatch
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?").fullmatch
 _AWS_HOST = re.compile(
     r"(?:.*\.)?s3[.-](?:.*\.)?(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|c2s\.ic\.gov|sc2s\.sgov\.gov|"
     r"cloud\.adc-e\.uk|csp\.hci\.ic\.gov)",
@@ -66,7 +67,12 @@ def dns_suffix(region: str) -> str:
 
 
 def aws_endpoint(bucket: str, region: str) -> Endpoint:
-    """Amazon's own endpoint: virtual-host style where the bucket's name is one DNS label."""
+    """Amazon's own endpoint: virtual-host style where the bucket's name is one DNS label.
+
+    Raises:
+        SpecError: a name that only us-east-1 ever allowed, in another region.
+    """
+    _check_region(bucket, region)
     regional = f"s3.{region}.{dns_suffix(region)}"
     if _DNS_LABEL(bucket):
         host = f"{bucket}.{regional}"
@@ -84,7 +90,8 @@ def custom_endpoint(url: str, bucket: str, region: str, *, member: str = "endpoi
         member: What to call the URL in an error.
 
     Raises:
-        SpecError: not an http(s) URL, or one with a query, a fragment or user information.
+        SpecError: not an http(s) URL, or one with a query, a fragment or user information; on
+            Amazon's endpoints also :func:`aws_endpoint`'s.
     """
     scheme, host, port, path = split_endpoint(url, member=member)
     base = path.rstrip("/")
@@ -96,31 +103,16 @@ def custom_endpoint(url: str, bucket: str, region: str, *, member: str = "endpoi
     else:
         target = base or "/"
         prefix = f"{base}/"
-    return Endpoint(origin, target, prefix, name, region, _AWS_HOST(host) is not None)
+    aws = _AWS_HOST(host) is not None
+    if aws and bucket:
+        _check_region(bucket, region)
+    return Endpoint(origin, target, prefix, name, region, aws)
 
 
-def split_endpoint(url: str, *, member: str = "endpoint") -> tuple[str, str, int | None, str]:
-    """(scheme, host, port or None, path as it goes on the wire) of an endpoint URL.
-
-    Raises:
-        SpecError: see :func:`custom_endpoint`.
-    """
-    match = _URL(url)
-    port = int(match[3]) if match and match[3] else None
-    if (
-        match is None
-        or not url.isascii()
-        or any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url)
-        or (port is not None and not 0 < port < 65536)
-    ):
+def _check_region(bucket: str, region: str) -> None:
+    if region != "us-east-1" and not check_bucket(bucket):
         raise SpecError(
-            f"{member} is {_masked(url)!r}: allowed is an http:// or https:// URL of a host, with a "
-            "port and a path if need be, but no user information, query or fragment",
-            member=member,
+            f"bucket is {bucket[:80]!r} in the region {region}: allowed there are names of 3 to 63 "
+            "characters of a-z, 0-9, - and . (longer ones, A-Z and _ only in us-east-1, before 2018)",
+            member="bucket",
         )
-    return match[1], match[2].lower(), port, match[4] or ""
-
-
-def _masked(url: str) -> str:
-    """The URL without what could be a password."""
-    return re.sub(r"//[^/?#]*@", "//…@", url)

@@ -102,6 +102,10 @@ class WireRequest(NamedTuple):
     data: bool = False
     fresh: bool = False
 
+    def __repr__(self) -> str:
+        # Not the headers: they hold the signature and the session token.
+        return f"<WireRequest {self.method} {self.origin}{self.target}>"
+
 
 class Response:
     """One whole answer.

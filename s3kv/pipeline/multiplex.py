@@ -72,11 +72,12 @@ class Spreader:
 class Multiplexer:
     """The leader of an executor (see :class:`s3kv.executor.Leader`).
 
-    Mutable state: ``_exchanges``, the operations that wait for an answer, by file descriptor, and
-    ``_check_at`` and
-    ``_unheard``, idle descriptors that made noise and are no longer polled, belong to the thread that leads; the executor sees to it that there is one at most.
-    ``active`` and ``sleeping`` are written by that thread alone. Connections stay registered with
-    ``_poller`` while they lie in their pool; whoever else takes one calls :meth:`unwatch` first.
+    Mutable state: ``_exchanges``, the operations that wait for an answer, by file descriptor,
+    ``_unheard``, idle descriptors that made noise and are no longer polled, and ``_check_at`` belong to
+    the thread that leads; the executor sees to it that there is one at most. ``active`` and
+    ``sleeping`` are written by that thread, and ``sleeping`` is cleared by whoever wakes it.
+    Connections stay registered with ``_poller`` while they lie in their pool; whoever else takes one
+    calls :meth:`unwatch` first.
 
     Args:
         executor: Whose queue to serve.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ..endpoint import split_endpoint
 from ..errors import SpecError
 from .bucket import check_bucket
+from .endpoint_url import split_endpoint
 from .url import format_url, parse_url
 
 CREDENTIAL_TYPES = ("anonymous", "environment", "default")
@@ -165,8 +165,10 @@ def _credentials(name: str, value: Any) -> str:
         raise SpecError(f"{name} has the unknown member {unknown[0]!r}: allowed is 'type'", member=name)
     kind = value.get("type")
     if kind not in CREDENTIAL_TYPES:
+        # Nothing longer than a misspelt kind is shown: it could be a key.
+        shown = repr(kind) if isinstance(kind, str) and len(kind) <= 20 else _kind(kind)
         raise SpecError(
-            f"{name}.type is {kind!r}: allowed are {', '.join(map(repr, CREDENTIAL_TYPES))}",
+            f"{name}.type is {shown}: allowed are {', '.join(map(repr, CREDENTIAL_TYPES))}",
             member=name,
         )
     return str(kind)

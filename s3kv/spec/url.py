@@ -7,6 +7,7 @@ import re
 from ..errors import SpecError
 from ..keys import encode_path
 from .bucket import check_bucket
+from .endpoint_url import masked_url
 
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _SHAPE = "s3://bucket/path, the path percent-encoded"
@@ -21,7 +22,7 @@ def parse_url(url: str) -> tuple[str, str]:
     """
 
     def refuse(why: str) -> SpecError:
-        return SpecError(f"the URL {_shown(url)}: {why}; allowed is {_SHAPE}", member="url")
+        return SpecError(f"the URL {masked_url(url)!r}: {why}; allowed is {_SHAPE}", member="url")
 
     scheme, separator, rest = url.partition("://")
     if not separator or scheme.lower() != "s3":
@@ -33,8 +34,8 @@ def parse_url(url: str) -> tuple[str, str]:
     bucket, _, path = rest.partition("/")
     if not bucket:
         raise refuse("it names no bucket")
-    if "@" in bucket:
-        raise refuse("it has user information")
+    if "@" in bucket or ":" in bucket:
+        raise refuse("it has user information or a port")
     check_bucket(bucket)
     if _BAD_PERCENT(path):
         raise refuse("a percent sign stands without two hexadecimal digits (a literal one is %25)")
@@ -51,8 +52,3 @@ def parse_url(url: str) -> tuple[str, str]:
 def format_url(bucket: str, path: str) -> str:
     """The URL of a path in a bucket."""
     return f"s3://{bucket}/{encode_path(path)}"
-
-
-def _shown(url: str) -> str:
-    masked = re.sub(r"//[^/?#]*@", "//…@", url)
-    return repr(masked if len(masked) <= 120 else f"{masked[:120]}…")

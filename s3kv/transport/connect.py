@@ -110,14 +110,15 @@ def open_connection(
         opener.connect()
         sock = opener.sock
         assert sock is not None
-    except (ConnectTimeoutError, TimeoutError) as error:
-        opener.close()
-        raise TransportError(f"no connection to {where} within {timeout:g} s", reason="timeout") from error
+    # In urllib3 a refused connection is a kind of ConnectTimeoutError, so it comes first.
     except NewConnectionError as error:
         opener.close()
         raise TransportError(
             f"cannot connect to {where}: {_root_cause(error)}", reason="connect"
         ) from error
+    except (ConnectTimeoutError, TimeoutError) as error:
+        opener.close()
+        raise TransportError(f"no connection to {where} within {timeout:g} s", reason="timeout") from error
     except OSError as error:
         opener.close()
         raise _handshake_failure(where, error, proxied=proxy is not None) from error

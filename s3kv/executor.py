@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import forksafe
+from . import exitsafe, forksafe
 from .call import Call
-from .errors import DeadlineExceeded, S3KVError, SpecError
+from .errors import DeadlineExceeded, SpecError
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +36,7 @@ _LINGER = 0.05
 _GRACE = 0.1
 
 _allocate = threading.Lock
+_identify = threading.get_ident
 
 
 class Task:
@@ -45,16 +46,18 @@ class Task:
     or ``error``.
 
     Attributes:
+        caller: The identifier of the thread that waits for it.
         call: What the operation is, when it must be over, and whether anybody still waits.
         done: Locked until the task is complete.
         result: What the operation returned.
         error: What it raised, or None.
     """
 
-    __slots__ = ("call", "done", "error", "result")
+    __slots__ = ("call", "caller", "done", "error", "result")
 
     def __init__(self, call: Call) -> None:
         self.call = call
+        self.caller = _identify()
         self.result: Any = None
         self.error: BaseException | None = None
         self.done = _allocate()
@@ -63,6 +66,14 @@ class Task:
     def run(self) -> None:
         """Bring the task from where it stands to its end, waiting as need be. Never raises."""
         raise NotImplementedError
+
+    def finish(self, result: Any, error: BaseException | None) -> None:
+        """Let the caller have the outcome."""
+        self.result = result
+        self.error = error
+        # Whoever cancelled no longer waits, or is a daemon thread that is about to be stopped for good.
+        if not self.call.cancelled:
+            self.done.release()
 
 
 class Leader(Protocol):
@@ -81,6 +92,9 @@ class Leader(Protocol):
 
     def wake(self) -> None:
         """Wake the worker that leads."""
+
+    def carried(self) -> list[Task]:
+        """The tasks it carries at the moment."""
 
     def close(self) -> None:
         """Release what the operating system holds for it."""
@@ -102,7 +116,8 @@ class RequestExecutor:
     Mutable state: ``queue``, tasks not yet started; ``_slow``, tasks that need a worker of their own;
     ``permits``, one for each task that may yet be started; ``_idle``, parked workers, last in first
     out. All are deques, changed by single steps of the interpreter. ``_workers``, how many threads run
-    the loop, and ``_pool`` are guarded by ``_lock``; ``_leading`` is held by the worker that leads.
+    the loop, and ``_pool`` are guarded by ``_lock``; ``_running``, the tasks that have a worker of their
+    own, changes by single steps too; ``_leading`` is held by the worker that leads.
 
     Nothing is left behind, because everyone announces before looking: a caller queues its task and
     then looks whether somebody leads; a leader says that it stops and then looks at the queue; a worker
@@ -123,6 +138,7 @@ class RequestExecutor:
         self.queue: deque[Task] = deque()
         self.permits: deque[None] = deque([None] * self.limit)
         self._slow: deque[Task] = deque()
+        self._running: set[Task] = set()
         self._idle: deque[_Worker] = deque()
         self._lock = threading.Lock()
         self._leading = threading.Lock()
@@ -185,25 +201,38 @@ class RequestExecutor:
             self.rouse()
 
     def rouse(self) -> None:
-        """Wake a parked worker, or start one if there may be more."""
+        """Wake a parked worker, or start one if there may be more.
+
+        Where no thread can be started any more, the calling thread does the work of one.
+        """
         try:
             self._idle.pop().wake.release()
         except IndexError:
-            if self._workers < self.limit:
-                with self._lock:
-                    if self._workers < self.limit:
-                        self._start_worker()
+            if self._workers >= self.limit:
+                return
+            with self._lock:
+                started = self._workers >= self.limit or self._start_worker()
+            if not started:
+                self._work()
 
-    def _start_worker(self) -> None:
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor
-
-            self._pool = ThreadPoolExecutor(self.limit, thread_name_prefix="s3kv")
-        try:
-            self._pool.submit(self._work)
-        except RuntimeError as error:
-            raise S3KVError("no request can be sent any more: the interpreter is shutting down") from error
+    def _start_worker(self) -> bool:
+        """Start a thread for one more worker; False when it is too late for threads."""
         self._workers += 1
+        try:
+            if self._pool is None:
+                from concurrent.futures import ThreadPoolExecutor
+
+                self._pool = ThreadPoolExecutor(self.limit, thread_name_prefix="s3kv")
+                exitsafe.register(self)
+            self._pool.submit(self._work)
+        except RuntimeError:
+            # The main thread has ended, and with it all ThreadPoolExecutors, but the interpreter waits
+            # for other threads of the user's, and those may go on. It does not wait for this one.
+            try:
+                threading.Thread(target=self._work, name="s3kv-late", daemon=True).start()
+            except RuntimeError:
+                return False
+        return True
 
     # ---------------------------------------------------------------- workers
 
@@ -217,7 +246,9 @@ class RequestExecutor:
                     task = slow.popleft()
                 except IndexError:
                     continue
+                self._running.add(task)
                 task.run()
+                self._running.discard(task)
                 del task
                 permits.append(None)
                 if queue and self._leader.sleeping:
@@ -262,6 +293,12 @@ class RequestExecutor:
         except ValueError:
             return False
         return True
+
+    def keep_only(self, callers: set[int | None]) -> None:
+        """Cancel the tasks that no thread among ``callers`` waits for."""
+        for task in [*self.queue, *self._slow, *self._running, *self._leader.carried()]:
+            if task.caller not in callers:
+                task.call.cancel()
 
     def after_fork(self) -> None:
         """Forget the parent's threads; the next task starts new ones."""

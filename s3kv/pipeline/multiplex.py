@@ -20,7 +20,7 @@ from .driver import Cancelled
 from .operation import Operation
 
 if TYPE_CHECKING:
-    from ..executor import RequestExecutor
+    from ..executor import RequestExecutor, Task
     from ..transport.connection import Connection
 
 AVAILABLE = hasattr(select, "epoll") and hasattr(os, "eventfd")
@@ -64,6 +64,10 @@ class Spreader:
 
     def wake(self) -> None:
         """Nobody sleeps here."""
+
+    def carried(self) -> list[Task]:
+        """None: each is handed out at once."""
+        return []
 
     def close(self) -> None:
         """Nothing is held."""
@@ -239,7 +243,7 @@ class Multiplexer:
 
     def _complete(self, operation: Operation, result: Any, error: BaseException | None) -> None:
         self._executor.permits.append(None)
-        operation.complete(result, error)
+        operation.finish(result, error)
 
     def _check(self, now: float) -> None:
         """End the exchanges whose time is over, and say when to look again."""
@@ -293,6 +297,10 @@ class Multiplexer:
         """Wake the thread that leads."""
         self.sleeping = False
         os.eventfd_write(self._bell, 1)
+
+    def carried(self) -> list[Task]:
+        """The operations that wait for an answer."""
+        return list(self._exchanges.values())
 
     def close(self) -> None:
         """Close the descriptors; for a forked child, where they are copies of the parent's."""

@@ -35,18 +35,9 @@ class Operation(Task):
         self.exchange: Exchange | None = None
 
     def run(self) -> None:
+        result = failure = None
         try:
-            self.result = drive(
-                self.steps, self.call, self.transport, self._timer, self.effect, self.exchange
-            )
+            result = drive(self.steps, self.call, self.transport, self._timer, self.effect, self.exchange)
         except BaseException as error:
-            self.error = error
-        self.done.release()
-
-    def complete(self, result: Any, error: BaseException | None) -> None:
-        """Let the caller have the outcome."""
-        self.exchange = None
-        self.effect = None
-        self.result = result
-        self.error = error
-        self.done.release()
+            failure = error
+        self.finish(result, failure)

@@ -12,10 +12,15 @@ class Abortable(Protocol):
         """Wake the waiting thread; safe from any thread, at any time."""
 
 
+class Cancelled(Exception):
+    """The caller no longer waits for this operation; never seen by users."""
+
+
 class Call:
     """One operation under way, from the user's call to its result.
 
-    Written by the thread that runs the operation; :meth:`cancel` may come from any other thread.
+    Written by the thread that runs the operation; :meth:`cancel` and :meth:`interrupt` may come from any
+    other thread.
 
     Attributes:
         operation: S3's name of the request being tried.
@@ -24,9 +29,19 @@ class Call:
         deadline: Monotonic time at which the operation must be over, or None.
         attempts: How many times a request was sent for this operation.
         cancelled: The caller no longer waits for the result.
+        stop: Why the operation must not go on; None as long as it may.
     """
 
-    __slots__ = ("_waiting", "attempts", "cancelled", "deadline", "key", "operation", "started")
+    __slots__ = (
+        "_waiting",
+        "attempts",
+        "cancelled",
+        "deadline",
+        "key",
+        "operation",
+        "started",
+        "stop",
+    )
 
     def __init__(self, key: str | None, started: float, timeout: float | None = None) -> None:
         self.operation = ""
@@ -35,13 +50,14 @@ class Call:
         self.deadline = None if timeout is None else started + timeout
         self.attempts = 0
         self.cancelled = False
+        self.stop: Exception | None = None
         self._waiting: Abortable | None = None
 
     def attach(self, waiting: Abortable) -> None:
         """Say what the operation is about to wait on."""
         self._waiting = waiting
         # A cancel that came just before found nothing to abort.
-        if self.cancelled:
+        if self.stop is not None:
             waiting.abort()
 
     def detach(self) -> None:
@@ -49,8 +65,13 @@ class Call:
         self._waiting = None
 
     def cancel(self) -> None:
-        """Stop the operation as soon as its thread notices, and wake that thread."""
+        """Stop the operation: nobody waits for it any more."""
         self.cancelled = True
+        self.interrupt(Cancelled())
+
+    def interrupt(self, error: Exception) -> None:
+        """Have the operation end with ``error`` as soon as its thread notices, and wake that thread."""
+        self.stop = error
         waiting = self._waiting
         if waiting is not None:
             waiting.abort()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._version import __version__
@@ -14,10 +14,11 @@ from .credentials.value import CredentialsSource
 from .endpoint import Endpoint, aws_endpoint, custom_endpoint
 from .errors import StoreClosed
 from .executor import RequestExecutor
-from .messages import Settings
+from .messages import Response, Settings
 from .pipeline.driver import Timer
 from .pipeline.life import Effect, Memory
 from .pipeline.operation import Operation
+from .pipeline.place import Place
 from .pipeline.shared import shared_executor
 from .retry import RetryPolicy
 from .spec.spec import Spec
@@ -39,7 +40,8 @@ class Core:
     """One opened bucket; what requests need to know of it (``pipeline.life.Resources``).
 
     Everything is settled at construction but the executor, which is made when it is first needed.
-    Mutable state: ``memory``, shared by the bucket's requests, and ``closed``.
+    Mutable state: ``memory``, shared by the bucket's requests; ``_calls``, the operations under way, a set
+    changed by single steps of the interpreter; ``closed``.
 
     Args:
         spec: What to open.
@@ -64,12 +66,26 @@ class Core:
         self.policy = policy or RetryPolicy()
         self.clock = clock or Clock()
         self.memory = Memory()
-        self.endpoint = resolve_endpoint(spec, os.environ)
+        self._place = _make_place(spec, os.environ, self.settings.user_agent)
         self.credentials = _SOURCES[spec.aws_credentials](self.clock)
         self.closed = False
+        self._calls: set[Call] = set()
         self._timer = timer or Timer()
         self._executor = executor
         self._transport = transport or _make_transport(session, self.settings)
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """Where the bucket is, as far as that is known."""
+        return self._place.peek()
+
+    def locate(self, call: Call) -> Endpoint:
+        """Where the bucket is; asks it for its region if need be."""
+        return self._place.locate(self._transport, call)
+
+    def relocate(self, response: Response, asked: Endpoint) -> bool:
+        """Take the region that a refusal names; False when it names no other."""
+        return self._place.correct(response, asked)
 
     def run(
         self,
@@ -96,12 +112,18 @@ class Core:
             executor = self._executor = shared_executor(os.environ)
         call = Call(key, self.clock.monotonic(), timeout)
         steps = operation(self, call, *arguments)
-        result: T = executor.run(Operation(steps, call, self._transport, self._timer))
+        self._calls.add(call)
+        try:
+            result: T = executor.run(Operation(steps, call, self._transport, self._timer))
+        finally:
+            self._calls.discard(call)
         return result
 
     def close(self) -> None:
-        """Refuse further operations and close idle connections."""
+        """Refuse further operations, end those under way with StoreClosed, and close connections."""
         self.closed = True
+        for call in list(self._calls):
+            call.interrupt(StoreClosed("the store was closed meanwhile", key=call.key))
         self._transport.close()
 
     def __del__(self) -> None:
@@ -121,16 +143,35 @@ def _make_transport(session: requests.Session | None, settings: Settings) -> Tra
     return SocketTransport(settings)
 
 
-def resolve_endpoint(spec: Spec, environ: dict[str, str] | os._Environ[str]) -> Endpoint:
-    """The endpoint of a spec, with the environment's standing in for what it leaves out."""
-    region = (
-        spec.aws_region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    )
-    if spec.endpoint is not None:
-        return custom_endpoint(spec.endpoint, spec.bucket, region)
-    if environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
+def _make_place(spec: Spec, environ: Mapping[str, str], user_agent: str) -> Place:
+    """Where the bucket is, with the environment standing in for what the spec leaves out."""
+    url, member = spec.endpoint, "endpoint"
+    if url is None and environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
         for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
-            url = environ.get(name)
-            if url:
-                return custom_endpoint(url, spec.bucket, region, member=name)
-    return aws_endpoint(spec.bucket, region)
+            if environ.get(name):
+                url, member = environ[name], name
+                break
+    fallback = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    bucket, region = spec.bucket, spec.aws_region
+
+    def build(region: str) -> Endpoint:
+        return (
+            aws_endpoint(bucket, region)
+            if url is None
+            else custom_endpoint(url, bucket, region, member=member)
+        )
+
+    # What is wrong with the URL is to be said now, not at the first request.
+    endpoint = build(region or "us-east-1")
+    if region is None and spec.aws_credentials == "anonymous" and not endpoint.aws:
+        # Nothing is signed, and the endpoint is known: no need to ask.
+        region = fallback
+    # An endpoint that names one of Amazon's regions is no good for another; any other stays.
+    amazon = endpoint.aws and bucket != ""
+    return Place(
+        build,
+        (lambda region: aws_endpoint(bucket, region)) if amazon else build,
+        region,
+        fallback,
+        user_agent,
+    )

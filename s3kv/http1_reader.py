@@ -5,7 +5,7 @@ from __future__ import annotations
 from . import buffers
 from .errors import MalformedResponse, TransportError
 from .http1 import MAX_HEAD_BYTES, MAX_INTERIM, ChunkedDecoder, Head, has_body, parse_head
-from .messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, Response
+from .messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, MAX_OBJECT_BYTES, Response
 
 
 class ResponseReader:
@@ -44,7 +44,8 @@ class ResponseReader:
         self._data = data
         self._pending = b""
         self._interim = 0
-        self._body: list[bytes] = []
+        # Not a list of pieces: those can be a byte each, and a list entry is much more.
+        self._body = bytearray()
         self._have = 0
         self._length: int | None = None
         self._limit: int | None = None
@@ -89,6 +90,8 @@ class ResponseReader:
         if self._data and success:
             if length is None and not head.chunked:
                 raise MalformedResponse("the answer does not say how long the object's bytes are")
+            if length is not None and length > MAX_OBJECT_BYTES:
+                raise MalformedResponse(f"the answer announces an object of {length:,} bytes")
         else:
             self._limit = MAX_DOCUMENT_BYTES if success else MAX_ERROR_BYTES
             if length is not None and length > self._limit and success:
@@ -113,25 +116,26 @@ class ResponseReader:
             self._fresh.write(self._have, data[:count])
             return self.filled(count, clean=count == len(data))
         if self._decoder is not None:
-            pieces = self._decoder.feed(data)
-            self._body += pieces
-            self._have += sum(map(len, pieces))
+            for piece in self._decoder.feed(data):
+                self._body += piece
+            self._have = len(self._body)
             if self._decoder.done:
-                return self._finish(b"".join(self._body), clean=not self._decoder.rest)
+                return self._finish(bytes(self._body), clean=not self._decoder.rest)
         else:
-            self._body.append(data)
-            self._have += len(data)
-            if self._length is not None and self._have >= self._length:
-                body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-                clean = self._have == self._length
-                return self._finish(body if clean else body[: self._length], clean=clean)
+            length = self._length
+            if length is not None and self._have + len(data) >= length:
+                clean = self._have + len(data) == length
+                body = data if not self._body else bytes(self._body) + data
+                return self._finish(body if clean else body[:length], clean=clean)
+            self._body += data
+            self._have = len(self._body)
         limit = self._limit
         if limit is not None and self._have > limit:
             assert self.head is not None
             if self.head.status < 300:
                 raise MalformedResponse(f"the answer is a document of over {limit:,} bytes")
             # Of an error that does not end, the beginning is enough.
-            return self._finish(b"".join(self._body)[:limit], clean=False)
+            return self._finish(bytes(self._body[:limit]), clean=False)
         return False
 
     def end(self) -> Response:
@@ -142,7 +146,7 @@ class ResponseReader:
         """
         if self.head is None or self._length is not None or self._decoder is not None:
             raise TransportError("the answer was cut short", reason="short", sent=True)
-        self._finish(b"".join(self._body), clean=False)
+        self._finish(bytes(self._body), clean=False)
         assert self.response is not None
         return self.response
 
@@ -150,6 +154,14 @@ class ResponseReader:
     def missing(self) -> int:
         """Bytes of body still to come; 0 when that is not known."""
         return 0 if self._length is None else self._length - self._have
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes to ask for at most; 0 when that is not known."""
+        if self._length is None:
+            return 0
+        wanted = min(self._length - self._have, buffers.LARGE)
+        return wanted if self._limit is None else min(wanted, self._limit - self._have + 1)
 
     def room(self) -> memoryview | None:
         """Where a large body's next bytes belong, to be received straight into; None otherwise."""

@@ -15,6 +15,8 @@ Body = bytes | bytearray | memoryview
 # Error documents and listings are small; a body that goes on past this is no S3 answer.
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 256 * 1024
+# The largest object that S3 can hold, 10,000 parts of 5 GiB; what announces more is no object.
+MAX_OBJECT_BYTES = 10_000 * 5 * 1024**3
 
 
 class Settings(NamedTuple):
@@ -23,15 +25,12 @@ class Settings(NamedTuple):
     Attributes:
         connect_timeout: Seconds that opening a connection may take, TLS included; default 10.
         read_timeout: Seconds that a peer may stay silent in an exchange; default 60.
-        idle_check: Seconds a connection may lie in the pool before it is looked at, without
-            waiting, when it is taken out again; default 1.
         max_idle: Connections kept open per origin while nobody uses them; default 256.
         user_agent: Value of the User-Agent header.
     """
 
     connect_timeout: float = 10.0
     read_timeout: float = 60.0
-    idle_check: float = 1.0
     max_idle: int = 256
     user_agent: str = "s3kv"
 

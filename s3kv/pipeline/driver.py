@@ -16,15 +16,11 @@ from .life import Effect, Obtain
 T = TypeVar("T")
 
 
-class Cancelled(Exception):
-    """The caller no longer waits for this operation; never seen by users."""
-
-
 class Timer:
     """Waits that another thread can end: the real one. Tests bring their own."""
 
     def wait(self, seconds: float, call: Call) -> None:
-        """Wait for ``seconds``, or until the call is cancelled."""
+        """Wait for ``seconds``, or until the call is stopped."""
         pause = _Pause()
         call.attach(pause)
         pause.lock.acquire(timeout=seconds)
@@ -61,7 +57,7 @@ def drive(
         exchange: The request that was sent for them there, and is not yet answered.
 
     Raises:
-        Cancelled: the call was cancelled; nothing more was sent.
+        Cancelled: nobody waits any more; nothing more was sent.
         S3KVError: whatever the steps raise.
     """
     try:
@@ -70,8 +66,8 @@ def drive(
         elif effect is None:
             effect = next(steps)
         while True:
-            if call.cancelled:
-                raise Cancelled
+            if call.stop is not None:
+                raise call.stop
             if type(effect) is WireRequest:
                 effect = _resume(steps, transport.exchange, effect, call)
             elif type(effect) is Pause:

@@ -17,6 +17,7 @@ Whoever drives it, one blocking thread a request or one thread for many, there i
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from ..call import Call
@@ -75,7 +76,9 @@ class Resources(Protocol):
     """What a request's life needs to know of the store it belongs to."""
 
     @property
-    def endpoint(self) -> Endpoint: ...
+    def endpoint(self) -> Endpoint | None: ...
+    def locate(self, call: Call) -> Endpoint: ...
+    def relocate(self, response: Response, asked: Endpoint) -> bool: ...
     @property
     def credentials(self) -> CredentialsSource: ...
     @property
@@ -104,21 +107,22 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     policy, clock, memory = resources.policy, resources.clock, resources.memory
     call.operation = request.operation
     tries = 0
-    fresh = renewed = False
+    fresh = renewed = moved = False
     began: float | None = None
     while True:
         credentials = resources.credentials.peek()
         if credentials is None:
             credentials = yield Obtain(resources.credentials.fetch)
-        now = clock.time() + memory.clock_offset
-        wire = prepare(
-            request, resources.endpoint, credentials, now, resources.settings.user_agent, fresh=fresh
-        )
         tries += 1
-        call.attempts += 1
         error: S3KVError
         delay_hint: float | None = None
         try:
+            endpoint = resources.endpoint
+            if endpoint is None:
+                endpoint = yield Obtain(partial(resources.locate, call))
+            now = clock.time() + memory.clock_offset
+            wire = prepare(request, endpoint, credentials, now, resources.settings.user_agent, fresh=fresh)
+            call.attempts += 1
             response: Response = yield wire
         except TransportError as failure:
             verdict = classify_failure(failure)
@@ -141,9 +145,13 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
         else:
             memory.answered = True
             status = response.status
-            if status < 400:
+            if status < 300:
                 return response
             response.error = parse_error(response.body)
+            if not moved and resources.relocate(response, endpoint):
+                moved = True
+                tries -= 1
+                continue
             verdict = classify_answer(status, response.error.code)
             if verdict is Verdict.SKEW:
                 verdict = Verdict.RETRY if _learn_skew(response, now, clock, memory) else verdict

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import MalformedResponse, TransportError
 from ..messages import WireRequest
-from .driver import Cancelled
 from .operation import Operation
 
 if TYPE_CHECKING:
@@ -161,8 +160,8 @@ class Multiplexer:
     def _start(self, operation: Operation) -> None:
         steps = operation.steps
         try:
-            if operation.call.cancelled:
-                raise Cancelled
+            if operation.call.stop is not None:
+                raise operation.call.stop
             effect = next(steps)
         except StopIteration as end:
             self._complete(operation, end.value, None)
@@ -176,9 +175,9 @@ class Multiplexer:
         steps = operation.steps
         try:
             while True:
-                if operation.call.cancelled:
+                if operation.call.stop is not None:
                     steps.close()
-                    raise Cancelled
+                    raise operation.call.stop
                 exchange = None
                 if type(effect) is WireRequest:
                     try:

@@ -30,6 +30,11 @@ COALESCE = 16 * 1024
 _LAST_WORDS = 1.0
 _WAITALL = getattr(socket, "MSG_WAITALL", 0)
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
+# Linux: struct tcp_info begins with the state and has tcpi_bytes_received at 128 (tcp(7)).
+_TCP_INFO = getattr(socket, "TCP_INFO", 0) if sys.platform == "linux" else 0
+_TCP_ESTABLISHED = 1
+_RECEIVED_AT = 128
+_READ_COUNT = struct.Struct("=Q").unpack_from
 # Windows has the option too, but as a count of milliseconds.
 _CAN_ARM = hasattr(socket, "SO_RCVTIMEO") and sys.platform != "win32"
 
@@ -51,7 +56,6 @@ class Connection:
         carried: How many exchanges it has completed.
         forwarding: None, or the peer is an HTTP proxy: requests name the whole URL, and carry
             these headers for the proxy alone.
-        idle_since: Monotonic time at which it was put into the pool.
         timeout: Seconds that the peer may stay silent.
         plain: Not TLS: single calls can be told not to wait.
         watcher: Who is told when bytes arrive; None for nobody.
@@ -61,10 +65,10 @@ class Connection:
         "__weakref__",
         "_armed",
         "_kernel",
+        "_received",
         "_sock",
         "carried",
         "forwarding",
-        "idle_since",
         "plain",
         "timeout",
         "watcher",
@@ -85,7 +89,8 @@ class Connection:
         self.plain = not tls and bool(_DONTWAIT)
         self.carried = 0
         self.forwarding = forwarding
-        self.idle_since = 0.0
+        # Bytes received, plain connections only.
+        self._received = 0
         self.watcher: Watcher | None = None
         if self._kernel:
             sock.settimeout(None)
@@ -114,10 +119,6 @@ class Connection:
             self._arm(self.timeout)
         try:
             self._send(head, body, deadline)
-        except (BlockingIOError, TimeoutError) as error:
-            raise TransportError(
-                "the store stopped taking the request", reason="timeout", sent=True
-            ) from error
         except OSError as error:
             return self._last_words(reader, deadline, error)
         return self.receive(reader, deadline)
@@ -130,6 +131,10 @@ class Connection:
         except TransportError as error:
             if error.reason == "stale":
                 raise
+            if isinstance(broken, (BlockingIOError, TimeoutError)):
+                raise TransportError(
+                    "the store stopped taking the request", reason="timeout", sent=True
+                ) from broken
             raise TransportError(
                 f"the store closed the connection while the request was sent: {_words(broken)}",
                 reason="closed",
@@ -152,12 +157,13 @@ class Connection:
                 if room is not None:
                     count = sock.recv_into(room, len(room), flags)
                     if count:
+                        self._received += count
                         if reader.filled(count):
                             break
                         continue
                     data = b""
-                elif reader.missing:
-                    data = sock.recv(reader.missing, flags)
+                elif reader.wanted:
+                    data = sock.recv(reader.wanted, flags)
                 else:
                     data = sock.recv(_RECEIVE)
             except OSError as error:
@@ -165,6 +171,7 @@ class Connection:
             if not data:
                 self._end(reader)
                 break
+            self._received += len(data)
             if self._feed(reader, data):
                 break
         self.carried += 1
@@ -270,6 +277,7 @@ class Connection:
             return False
         except OSError as error:
             raise self._failure(reader, error) from error
+        self._received += len(data)
         if not data:
             self._end(reader)
         elif not self._feed(reader, data):
@@ -280,8 +288,17 @@ class Connection:
     # ---------------------------------------------------------------- either
 
     def quiet(self) -> bool:
-        """Whether an idle connection is as it was left: neither closed nor sent anything."""
+        """Whether an idle connection is as it was left: the peer neither closed it nor sent anything.
+
+        Bytes that nobody asked for would be taken for the answer to the next request. On Linux the
+        kernel's own count tells, by a call that, unlike a receive, keeps the interpreter lock.
+        """
         try:
+            if self._kernel and _TCP_INFO:
+                info = self._sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _RECEIVED_AT + 8)
+                if len(info) == _RECEIVED_AT + 8:
+                    received: int = _READ_COUNT(info, _RECEIVED_AT)[0]
+                    return info[0] == _TCP_ESTABLISHED and received == self._received
             if not hasattr(select, "poll"):
                 return not select.select([self._sock], [], [], 0)[0]
             poll = select.poll()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 from ..messages import Origin
 from .connection import Connection
 
@@ -16,12 +14,11 @@ class ConnectionPool:
     decision is made on a connection that was already popped and so belongs to one thread.
     """
 
-    __slots__ = ("_closed", "_idle_check", "_max_idle", "_stacks")
+    __slots__ = ("_closed", "_max_idle", "_stacks")
 
-    def __init__(self, *, max_idle: int, idle_check: float) -> None:
+    def __init__(self, max_idle: int) -> None:
         self._stacks: dict[Origin, list[Connection]] = {}
         self._max_idle = max_idle
-        self._idle_check = idle_check
         self._closed = False
 
     def take(self, origin: Origin) -> Connection | None:
@@ -34,8 +31,7 @@ class ConnectionPool:
                 connection = stack.pop()
             except IndexError:
                 return None
-            # Looking costs a system call; a connection used a moment ago is not worth it.
-            if monotonic() - connection.idle_since < self._idle_check or connection.quiet():
+            if connection.quiet():
                 return connection
             connection.close()
 
@@ -47,7 +43,6 @@ class ConnectionPool:
         if len(stack) >= self._max_idle:
             connection.close()
             return
-        connection.idle_since = monotonic()
         stack.append(connection)
         if self._closed:
             self.close()

@@ -169,6 +169,17 @@ def _read(answer: requests.Response, request: WireRequest) -> Response:
     if not http1.has_body(request.method, status):
         return Response(status, headers, b"")
     success = status < 300
+    if (
+        request.data
+        and success
+        and "content-length" not in headers
+        and headers.get("transfer-encoding", "").lower() != "chunked"
+        and getattr(answer.raw, "connection", None) is not None
+    ):
+        # From a real connection (a mock has none) this may be a head that was cut short.
+        raise TransportError(
+            "the answer does not say how long the object's bytes are", reason="short", sent=True
+        )
     limit: float = MAX_DOCUMENT_BYTES if success else MAX_ERROR_BYTES
     if request.data and success:
         limit = float("inf")

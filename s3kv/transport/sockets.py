@@ -34,12 +34,9 @@ class SocketTransport:
         self._settings = settings
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
-        self._pool = self._new_pool()
+        self._pool = ConnectionPool(settings.max_idle)
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         forksafe.register(self)
-
-    def _new_pool(self) -> ConnectionPool:
-        return ConnectionPool(max_idle=self._settings.max_idle, idle_check=self._settings.idle_check)
 
     def exchange(self, request: WireRequest, call: Call) -> Response:
         """Send one request on the most recently used connection, or a new one."""
@@ -110,7 +107,7 @@ class SocketTransport:
         """Close the copies of the parent's sockets, which says nothing to the peers, and begin anew."""
         self._lock = threading.Lock()
         inherited = list(self._open)
-        self._pool = self._new_pool()
+        self._pool = ConnectionPool(self._settings.max_idle)
         self._open = weakref.WeakSet()
         for connection in inherited:
             connection.close()

@@ -16,7 +16,7 @@ from .errors import StoreClosed
 from .executor import RequestExecutor
 from .messages import Response, Settings
 from .pipeline.driver import Timer
-from .pipeline.life import Effect, Memory
+from .pipeline.life import Effect, Memory, Reach
 from .pipeline.operation import Operation
 from .pipeline.place import Place
 from .pipeline.shared import shared_executor
@@ -34,6 +34,11 @@ _SOURCES: dict[str, Callable[[Clock], CredentialsSource]] = {
     "environment": Environment,
     "default": Default,
 }
+
+
+# What this process knows of each endpoint, by its URL, or by the bucket where Amazon's is implied; grows
+# by single steps of the interpreter.
+_reaches: dict[str, Reach] = {}
 
 
 class Core:
@@ -60,17 +65,18 @@ class Core:
         transport: Transport | None = None,
         executor: RequestExecutor | None = None,
     ) -> None:
+        # ``timer``: waits between attempts; None for the executor's alarm.
         self.spec = spec
         self.session = session
         self.settings = settings or Settings(user_agent=f"s3kv/{__version__}")
         self.policy = policy or RetryPolicy()
         self.clock = clock or Clock()
-        self.memory = Memory()
+        self.memory = Memory(_reaches.setdefault(spec.endpoint or spec.bucket, Reach()))
         self._place = _make_place(spec, os.environ, self.settings.user_agent)
         self.credentials = _SOURCES[spec.aws_credentials](self.clock)
         self.closed = False
         self._calls: set[Call] = set()
-        self._timer = timer or Timer()
+        self._timer = timer
         self._executor = executor
         self._transport = transport or _make_transport(session, self.settings)
 

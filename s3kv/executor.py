@@ -19,6 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import exitsafe, forksafe
+from .alarm import Alarm
 from .call import Call
 from .errors import DeadlineExceeded, SpecError
 
@@ -51,20 +52,22 @@ class Task:
         done: Locked until the task is complete.
         result: What the operation returned.
         error: What it raised, or None.
+        pause: Seconds after which it is to go on; None when it does not pause.
     """
 
-    __slots__ = ("call", "caller", "done", "error", "result")
+    __slots__ = ("call", "caller", "done", "error", "pause", "result")
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.caller = _identify()
         self.result: Any = None
         self.error: BaseException | None = None
+        self.pause: float | None = None
         self.done = _allocate()
         self.done.acquire()
 
     def run(self) -> None:
-        """Bring the task from where it stands to its end, waiting as need be. Never raises."""
+        """Bring the task from where it stands to its end or its next pause. Never raises."""
         raise NotImplementedError
 
     def finish(self, result: Any, error: BaseException | None) -> None:
@@ -113,11 +116,11 @@ class _Worker:
 class RequestExecutor:
     """Runs at most ``limit`` tasks at once; more of them wait their turn, first come first served.
 
-    Mutable state: ``queue``, tasks not yet started; ``_slow``, tasks that need a worker of their own;
-    ``permits``, one for each task that may yet be started; ``_idle``, parked workers, last in first
-    out. All are deques, changed by single steps of the interpreter. ``_workers``, how many threads run
-    the loop, and ``_pool`` are guarded by ``_lock``; ``_running``, the tasks that have a worker of their
-    own, changes by single steps too; ``_leading`` is held by the worker that leads.
+    Mutable state: ``queue``, tasks to be started; ``_slow``, tasks that need a worker of their own;
+    ``permits``, one for each task that may yet run (a task that pauses gives its own back); ``_idle``,
+    parked workers, last in first out. All are deques, changed by single steps of the interpreter, as is
+    the set ``_running``, the tasks that have a worker of their own. ``_workers``, how many threads run
+    the loop, and ``_pool`` are guarded by ``_lock``; ``_leading`` is held by the worker that leads.
 
     Nothing is left behind, because everyone announces before looking: a caller queues its task and
     then looks whether somebody leads; a leader says that it stops and then looks at the queue; a worker
@@ -145,6 +148,7 @@ class RequestExecutor:
         self._workers = 0
         self._pool: ThreadPoolExecutor | None = None
         self._leader = self._make_leader(self)
+        self._alarm = Alarm(self._resume)
 
     # ---------------------------------------------------------------- callers
 
@@ -156,11 +160,7 @@ class RequestExecutor:
         self.queue.append(task)
         call = task.call
         try:
-            leader = self._leader
-            if not leader.active:
-                self.rouse()
-            elif leader.sleeping:
-                leader.wake()
+            self._announce()
             if call.deadline is None:
                 task.done.acquire()
             elif not task.done.acquire(timeout=max(0.0, call.deadline + _GRACE - monotonic())):
@@ -183,7 +183,28 @@ class RequestExecutor:
                 del error, task
         return task.result
 
+    def _announce(self) -> None:
+        """Make sure that somebody sees what is new in the queue."""
+        leader = self._leader
+        if not leader.active:
+            self.rouse()
+        elif leader.sleeping:
+            leader.wake()
+
+    def _resume(self, task: Task) -> None:
+        """Queue a task again whose pause is over, before those that have not begun."""
+        self.queue.appendleft(task)
+        self._announce()
+
     # ---------------------------------------------------------------- the leader
+
+    def release(self, task: Task) -> None:
+        """Take back the permit of a task that is complete or pauses; see to it that it goes on."""
+        self.permits.append(None)
+        seconds = task.pause
+        if seconds is not None:
+            task.pause = None
+            self._alarm.set(task, seconds)
 
     def hand_off(self, task: Task, *, alone: bool) -> None:
         """Give a started task to a worker of its own.
@@ -249,8 +270,8 @@ class RequestExecutor:
                 self._running.add(task)
                 task.run()
                 self._running.discard(task)
+                self.release(task)
                 del task
-                permits.append(None)
                 if queue and self._leader.sleeping:
                     # It may have been waiting for a permit.
                     self._leader.wake()
@@ -296,7 +317,8 @@ class RequestExecutor:
 
     def keep_only(self, callers: set[int | None]) -> None:
         """Cancel the tasks that no thread among ``callers`` waits for."""
-        for task in [*self.queue, *self._slow, *self._running, *self._leader.carried()]:
+        carried = [*self._running, *self._leader.carried(), *self._alarm.tasks()]
+        for task in [*self.queue, *self._slow, *carried]:
             if task.caller not in callers:
                 task.call.cancel()
 

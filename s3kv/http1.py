@@ -114,7 +114,10 @@ def _merge(fields: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def has_body(method: str, status: int) -> bool:
-    """Whether an answer can have a body at all (RFC 9112 section 6.3, rule 1)."""
+    """Whether an answer can have a body at all (RFC 9112 section 6.3, rules 1 and 2)."""
+    if method == "CONNECT" and 200 <= status < 300:
+        # What follows is the tunnel.
+        return False
     return method != "HEAD" and status >= 200 and status != 204 and status != 304
 
 

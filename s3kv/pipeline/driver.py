@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Timer:
-    """Waits that another thread can end: the real one. Tests bring their own."""
+    """Waits in the thread that drives, until another thread ends it."""
 
     def wait(self, seconds: float, call: Call) -> None:
         """Wait for ``seconds``, or until the call is stopped."""
@@ -46,13 +46,15 @@ def drive(
     steps: Generator[Effect, Any, T],
     call: Call,
     transport: Transport,
-    timer: Timer,
+    timer: Timer | None,
     effect: Effect | None = None,
     exchange: Exchange | None = None,
-) -> T:
+) -> T | Pause:
     """Run ``steps`` to the end, and return its result.
 
     Args:
+        timer: What waits between attempts; None to return the pause instead, after which the steps can
+            be driven on.
         effect: What the steps asked for where they were begun, and nobody has done yet.
         exchange: The request that was sent for them there, and is not yet answered.
 
@@ -71,6 +73,8 @@ def drive(
             if type(effect) is WireRequest:
                 effect = _resume(steps, transport.exchange, effect, call)
             elif type(effect) is Pause:
+                if timer is None:
+                    return effect
                 timer.wait(effect.seconds, call)
                 effect = steps.send(None)
             else:
@@ -83,8 +87,9 @@ def drive(
                     effect = steps.send(result)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
-    finally:
+    except BaseException:
         steps.close()
+        raise
 
 
 def _resume(

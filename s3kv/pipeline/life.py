@@ -58,18 +58,38 @@ class Memory:
 
     Each attribute is replaced as a whole, and a lost update costs one more try at most.
 
+    Args:
+        reach: What is known of the endpoint, shared with other buckets there; default: nothing.
+
     Attributes:
         clock_offset: Seconds to add to the local clock to get the store's.
-        answered: Some request got an answer from the endpoint.
         found: Some request was answered in a way that shows that the bucket exists.
     """
 
-    __slots__ = ("answered", "clock_offset", "found")
+    __slots__ = ("_reach", "clock_offset", "found")
+
+    def __init__(self, reach: Reach | None = None) -> None:
+        self._reach = reach or Reach()
+        self.clock_offset = 0.0
+        self.found = False
+
+    @property
+    def answered(self) -> bool:
+        """Some request of this process got an answer from the endpoint."""
+        return self._reach.answered
+
+    @answered.setter
+    def answered(self, value: bool) -> None:
+        self._reach.answered = value
+
+
+class Reach:
+    """Whether an endpoint has ever answered this process."""
+
+    __slots__ = ("answered",)
 
     def __init__(self) -> None:
-        self.clock_offset = 0.0
         self.answered = False
-        self.found = False
 
 
 class Resources(Protocol):
@@ -164,9 +184,11 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
             delay_hint = retry_after(response.headers, now)
         fresh = False
         if tries >= policy.max_retries:
-            raise _given_up(RetriesExhausted, error, call, clock) from error
+            never = verdict is Verdict.UNREACHABLE and not memory.answered
+            kind = EndpointUnreachable if never else RetriesExhausted
+            raise _given_up(kind, error, call, clock) from error
         delay = policy.delay(tries - 1, clock.draw(), delay_hint)
-        if verdict is Verdict.UNREACHABLE and began is not None:
+        if verdict is Verdict.UNREACHABLE and began is not None and not memory.answered:
             delay = min(delay, max(0.0, began + policy.unreachable_for - clock.monotonic()))
         if call.deadline is not None and clock.monotonic() + delay >= call.deadline:
             raise _given_up(DeadlineExceeded, error, call, clock) from error

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MalformedResponse, TransportError
-from ..messages import WireRequest
+from ..messages import Pause, WireRequest
 from .operation import Operation
 
 if TYPE_CHECKING:
@@ -193,6 +193,10 @@ class Multiplexer:
             self._complete(operation, None, error)
             return
         if exchange is None:
+            if type(effect) is Pause and not operation.waits_itself:
+                operation.pause = effect.seconds
+                self._executor.release(operation)
+                return
             operation.effect = effect
             self._hand_off(operation)
             return
@@ -241,8 +245,8 @@ class Multiplexer:
         self._executor.hand_off(operation, alone=not self._exchanges and not self._executor.queue)
 
     def _complete(self, operation: Operation, result: Any, error: BaseException | None) -> None:
-        self._executor.permits.append(None)
         operation.finish(result, error)
+        self._executor.release(operation)
 
     def _check(self, now: float) -> None:
         """End the exchanges whose time is over, and say when to look again."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..call import Call
 from ..executor import Task
+from ..messages import Pause
 from ..transport.protocol import Exchange, Transport
 from .driver import Timer, drive
 from .life import Effect
@@ -26,7 +27,7 @@ class Operation(Task):
 
     __slots__ = ("_timer", "effect", "exchange", "steps", "transport")
 
-    def __init__(self, steps: Steps, call: Call, transport: Transport, timer: Timer) -> None:
+    def __init__(self, steps: Steps, call: Call, transport: Transport, timer: Timer | None) -> None:
         super().__init__(call)
         self.steps = steps
         self.transport = transport
@@ -34,10 +35,19 @@ class Operation(Task):
         self.effect: Effect | None = None
         self.exchange: Exchange | None = None
 
+    @property
+    def waits_itself(self) -> bool:
+        """Pauses are waited for by the worker, on a timer of the operation's own."""
+        return self._timer is not None
+
     def run(self) -> None:
         result = failure = None
         try:
             result = drive(self.steps, self.call, self.transport, self._timer, self.effect, self.exchange)
         except BaseException as error:
             failure = error
-        self.finish(result, failure)
+        self.effect = self.exchange = None
+        if type(result) is Pause:
+            self.pause = result.seconds
+        else:
+            self.finish(result, failure)

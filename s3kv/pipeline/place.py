@@ -71,9 +71,8 @@ class Place:
         with self._lock:
             if self._endpoint is not None:
                 return self._endpoint
-            start = self._build(self._fallback)
-            if start.aws:
-                start = self._build("us-east-1")
+            # Nothing is signed, so any region that every bucket may be in will do.
+            start = self._build("us-east-1")
             headers = [("Host", start.host), ("User-Agent", self._user_agent)]
             request = WireRequest(start.origin, "HEAD", start.bucket_target, headers)
             try:

@@ -22,6 +22,7 @@ def split_endpoint(url: str, *, member: str = "endpoint") -> tuple[str, str, int
         or not url.isascii()
         or any(ord(character) <= 0x20 or ord(character) == 0x7F for character in url)
         or (port is not None and not 0 < port < 65536)
+        or not _possible(match[2])
     ):
         raise SpecError(
             f"{member} is {masked_url(url)!r}: allowed is an http:// or https:// URL of a host, with a "
@@ -29,6 +30,14 @@ def split_endpoint(url: str, *, member: str = "endpoint") -> tuple[str, str, int
             member=member,
         )
     return match[1], match[2].lower(), port, match[4] or ""
+
+
+def _possible(host: str) -> bool:
+    """Whether the name system can hold a host name: labels of 1 to 63 characters, 253 in all."""
+    if host.startswith("["):
+        return True
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= 253 and all(0 < len(label) <= 63 for label in labels)
 
 
 def masked_url(url: str, limit: int = 120) -> str:

@@ -59,7 +59,7 @@ class SessionTransport:
             ) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             raise _connection_failure(request, error) from error
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, urllib3_errors.HTTPError, UnicodeError) as error:
             raise TransportError(f"the session could not send: {error}", reason="proxy") from error
         try:
             return _read(answer, request)
@@ -71,6 +71,9 @@ class SessionTransport:
             if isinstance(error, TransportError):
                 raise
             raise TransportError("the answer was cut short", reason="short", sent=True) from error
+        except ValueError as error:
+            # http.client does not look at the sign of a chunk's size.
+            raise MalformedResponse(f"the answer breaks HTTP: {error}") from error
         finally:
             answer.close()
 
@@ -166,13 +169,18 @@ def _connection_failure(request: WireRequest, error: Exception) -> TransportErro
 def _read(answer: requests.Response, request: WireRequest) -> Response:
     headers = {str(name).lower(): str(value) for name, value in answer.headers.items()}
     status = answer.status_code
+    length = headers.get("content-length")
+    if length is not None and not (length.isascii() and length.isdigit()):
+        raise MalformedResponse(f"the answer's Content-Length is no number: {length[:80]!r}")
     if not http1.has_body(request.method, status):
+        # Reading the nothing that is there gives the connection back to the session's pool.
+        answer.raw.read(decode_content=False)
         return Response(status, headers, b"")
     success = status < 300
     if (
         request.data
         and success
-        and "content-length" not in headers
+        and length is None
         and headers.get("transfer-encoding", "").lower() != "chunked"
         and getattr(answer.raw, "connection", None) is not None
     ):
@@ -195,7 +203,6 @@ def _read(answer: requests.Response, request: WireRequest) -> Response:
         if success:
             raise MalformedResponse(f"the answer is a document of over {limit:,.0f} bytes")
     body = b"".join(pieces)
-    length = headers.get("content-length", "")
-    if length.isdigit() and size != int(length) and size <= limit:
+    if length is not None and size != int(length) and size <= limit:
         raise TransportError("the answer was cut short", reason="short", sent=True)
     return Response(status, headers, body)

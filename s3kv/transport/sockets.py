@@ -94,7 +94,7 @@ class SocketTransport:
         with self._lock:
             # Reading a bundle of certificates takes tens of milliseconds: once is enough.
             if self._context is None:
-                from .connect import ca_bundle, tls_context
+                from .tls import ca_bundle, tls_context
 
                 self._context = tls_context(ca_bundle(os.environ))
             return self._context

@@ -73,6 +73,22 @@ BEHAVIOURS: Final = MappingProxyType(
         "content-type": "Content-Type comes back on HEAD and GET as it was sent.",
         "last-modified": "Last-Modified is the time of the write, and listed to the second.",
         "keep-alive": "A connection stays open after an answer, errors included.",
+        "list-control-prefix": "A listing by a prefix with a control character in it is answered in "
+        "well-formed XML.",
+        "list-control-start-after": "A listing that starts after a key with a control character in it "
+        "is answered in well-formed XML.",
+        "list-control-page-end": "A listing goes on after a page whose last key has a control "
+        "character in it.",
+        "list-page-1000": "A page has 1,000 keys unless fewer are asked for.",
+        "list-start-outside-prefix": "start-after need not start with the prefix.",
+        "metadata-underscore": "An underscore in the name of metadata stays one.",
+        "metadata-punctuation": "A name of metadata may have any punctuation that HTTP allows.",
+        "request-id": "Each answer has an x-amz-request-id.",
+        "request-id-refused": "An answer that refuses a signature has an x-amz-request-id.",
+        "anonymous-public-read": "An object with the ACL public-read can be read unsigned.",
+        "anonymous-policy": "A bucket policy can let everybody read and list.",
+        "anonymous-read-refused": "An unsigned GET or HEAD of a private object is 403.",
+        "anonymous-write-refused": "An unsigned PUT into a private bucket is 403.",
     }
 )
 
@@ -86,6 +102,12 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "makes the answer malformed XML.",
         "range-empty-object-416": "moto answers a suffix range of an empty object with 200.",
         "keep-alive": "moto closes the connection after each answer.",
+        "list-control-start-after": "moto repeats start-after unencoded, so a control character in it "
+        "makes the answer malformed XML.",
+        "request-id": "moto sends x-amzn-requestid instead, and in errors not even that.",
+        "request-id-refused": "moto does not check signatures.",
+        "anonymous-write-refused": "moto stores an unsigned PUT.",
+        "metadata-punctuation": "moto loses metadata whose name has an exclamation mark in it, say.",
     },
     "seaweedfs": {
         "double-slash": "SeaweedFS rewrites 'a//b' to 'a/b'.",
@@ -104,6 +126,9 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "by its own order, a directory at a time.",
         "list-control-echo": "SeaweedFS loses the rest of a listing when a page ends at a key with "
         "the control character U+0001.",
+        "list-control-page-end": "SeaweedFS loses the rest of a listing when a page ends at a key with "
+        "the control character U+0001.",
+        "anonymous-public-read": "SeaweedFS answers an unsigned GET with 403 whatever the ACL.",
     },
     "rclone": {
         "double-slash": "rclone refuses an empty path component: 400 InvalidArgument.",
@@ -123,6 +148,13 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "range-suffix": "rclone answers a range with 200, though with Content-Range and only the "
         "bytes asked for.",
         "range-long-suffix": "rclone answers a suffix longer than the object with 416.",
+        "list-control-start-after": "rclone repeats start-after unencoded, so a control character in "
+        "it makes the answer malformed XML.",
+        "request-id-refused": "rclone gives an answer that refuses a signature no request id.",
+        "anonymous-public-read": "rclone answers an unsigned request with 400 UnsupportedAlgorithm.",
+        "anonymous-read-refused": "rclone answers an unsigned request with 400 UnsupportedAlgorithm.",
+        "anonymous-write-refused": "rclone answers an unsigned request with 400 UnsupportedAlgorithm.",
+        "anonymous-policy": "rclone refuses bucket policies: 409 BucketAlreadyExists.",
     },
     "juicefs": {
         "double-slash": "JuiceFS rewrites 'a//b' to 'a/b', and refuses it as the prefix of a listing.",
@@ -134,10 +166,21 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "prefix-key": "JuiceFS refuses 'a' next to 'a/b', a file and a directory: 500 InternalError.",
         "range-empty-object-416": "JuiceFS answers a suffix range of an empty object with 206 and "
         "'Content-Range: bytes 0--1/0'.",
+        "anonymous-public-read": "JuiceFS answers an unsigned GET with 403 whatever the ACL.",
+        "list-page-1000": "JuiceFS puts 2,500 keys into one page.",
+        "list-start-outside-prefix": "JuiceFS answers 501 NotImplemented when start-after does not "
+        "start with the prefix.",
     },
     "ceph": {
         "list-control-echo": "Ceph repeats prefix, start-after and continuation token unencoded, "
         "so a control character in them makes the answer malformed XML.",
+        "list-control-prefix": "Ceph repeats the prefix unencoded, so a control character in it makes "
+        "the answer malformed XML.",
+        "list-control-start-after": "Ceph repeats start-after unencoded, so a control character in it "
+        "makes the answer malformed XML.",
+        "list-control-page-end": "Ceph's continuation token is the key unencoded, so a control "
+        "character in it makes the answer malformed XML.",
+        "metadata-underscore": "Ceph rewrites an underscore in the name of metadata to a hyphen.",
     },
 }
 

@@ -1,0 +1,226 @@
+"""From a request to what goes on the wire: what is signed, what is sent, and what nobody gets to see."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from datetime import datetime, timezone
+
+import botocore.auth
+import botocore.credentials
+import pytest
+from botocore.awsrequest import AWSRequest
+
+from s3kv.credentials.value import ANONYMOUS, Credentials
+from s3kv.endpoint import Endpoint, aws_endpoint, custom_endpoint
+from s3kv.messages import Body, Request, WireRequest
+from s3kv.pipeline.prepare import prepare
+from s3kv.sigv4 import EMPTY_SHA256
+
+NOW = 1_769_900_000.75
+DATE = "20260131T225320Z"
+LOCAL = custom_endpoint("http://localhost:9000", "bucket", "us-east-1")
+KEYS = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+TEMPORARY = Credentials(
+    "ASIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "FwoGZX/+=token"
+)
+GET = Request("GetObject", "GET", "key")
+
+
+def _prepare(
+    request: Request,
+    credentials: Credentials = KEYS,
+    endpoint: Endpoint = LOCAL,
+    now: float = NOW,
+    fresh: bool = False,
+) -> WireRequest:
+    return prepare(request, endpoint, credentials, now, "agent/1", fresh=fresh)
+
+
+def _lower(wire: WireRequest) -> dict[str, str]:
+    """The headers by lower-case name; no name twice."""
+    headers = {name.lower(): value for name, value in wire.headers}
+    assert len(headers) == len(wire.headers)
+    return headers
+
+
+def _signed_names(wire: WireRequest) -> list[str]:
+    return _lower(wire)["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+
+
+def test_a_signed_request_has_these_headers_and_no_others() -> None:
+    """Host comes first; the proof is the only thing not compared here."""
+    wire = _prepare(GET)
+    headers = _lower(wire)
+    assert headers.pop("authorization").startswith(
+        f"AWS4-HMAC-SHA256 Credential={KEYS.access_key}/20260131/us-east-1/s3/aws4_request, "
+    )
+    assert headers == {
+        "host": "localhost:9000",
+        "x-amz-content-sha256": EMPTY_SHA256,
+        "x-amz-date": DATE,
+        "accept-encoding": "identity",
+        "user-agent": "agent/1",
+    }
+    assert wire.headers[0] == ("Host", "localhost:9000")
+
+
+def test_an_anonymous_request_says_nothing_of_signatures() -> None:
+    """No date, no hash, no proof, no token."""
+    wire = _prepare(GET, ANONYMOUS)
+    assert wire.headers == [
+        ("Host", "localhost:9000"),
+        ("Accept-Encoding", "identity"),
+        ("User-Agent", "agent/1"),
+    ]
+    assert wire.target == "/bucket/key"
+
+
+def test_an_anonymous_request_keeps_its_own_headers() -> None:
+    """A byte range is asked for whoever asks."""
+    request = GET._replace(headers=(("range", "bytes=0-4"),))
+    assert _lower(_prepare(request, ANONYMOUS))["range"] == "bytes=0-4"
+
+
+def test_a_session_token_is_sent_and_signed() -> None:
+    """Only where there is one."""
+    wire = _prepare(GET, TEMPORARY)
+    assert _lower(wire)["x-amz-security-token"] == TEMPORARY.token
+    assert "x-amz-security-token" in _signed_names(wire)
+    assert "x-amz-security-token" not in _lower(_prepare(GET))
+
+
+def test_what_a_proxy_may_change_is_not_signed() -> None:
+    """Everything else that is sent is, in order of names."""
+    request = Request(
+        "PutObject",
+        "PUT",
+        "key",
+        headers=(("content-type", "text/plain"), ("x-amz-meta-a", "b"), ("if-match", '"x"')),
+        body=b"abc",
+        payload_hash=hashlib.sha256(b"abc").hexdigest(),
+    )
+    wire = _prepare(request, TEMPORARY)
+    unsigned = {"accept-encoding", "authorization", "content-length", "user-agent"}
+    assert _signed_names(wire) == sorted(set(_lower(wire)) - unsigned)
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "length"),
+    [
+        ("GET", b"", None),
+        ("HEAD", b"", None),
+        ("DELETE", b"", None),
+        ("PUT", b"", "0"),
+        ("POST", b"", "0"),
+        ("PUT", b"abc", "3"),
+        ("PUT", bytearray(b"abcd"), "4"),
+        ("PUT", memoryview(b"abcde"), "5"),
+        ("POST", b"abc", "3"),
+    ],
+)
+@pytest.mark.parametrize("credentials", [KEYS, ANONYMOUS], ids=["signed", "anonymous"])
+def test_a_body_has_its_length(
+    method: str, body: Body, length: str | None, credentials: Credentials
+) -> None:
+    """Also an empty body where the method means one; the body itself is not copied."""
+    wire = _prepare(Request("X", method, "key", body=body), credentials)
+    assert _lower(wire).get("content-length") == length
+    assert wire.body is body
+    assert wire.method == method
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "key", "query", "target"),
+    [
+        (LOCAL, "key", (), "/bucket/key"),
+        (LOCAL, None, (), "/bucket"),
+        (LOCAL, "a//b/../c", (), "/bucket/a//b/../c"),
+        (LOCAL, "/a", (), "/bucket//a"),
+        (LOCAL, "é %+?#", (), "/bucket/%C3%A9%20%25%2B%3F%23"),
+        (LOCAL, None, (("prefix", "a b/"), ("list-type", "2")), "/bucket?list-type=2&prefix=a%20b%2F"),
+        (LOCAL, "key", (("uploads", ""),), "/bucket/key?uploads="),
+        (aws_endpoint("bucket", "us-east-1"), "key", (), "/key"),
+        (aws_endpoint("bucket", "us-east-1"), "/key", (), "//key"),
+        (aws_endpoint("bucket", "us-east-1"), None, (("delete", ""),), "/?delete="),
+        (custom_endpoint("http://h/base/", "bucket", "x"), "key", (), "/base/bucket/key"),
+        (custom_endpoint("http://h/base/", "", "x"), None, (), "/base"),
+    ],
+)
+def test_the_target_is_path_and_query_as_they_go_on_the_wire(
+    endpoint: Endpoint, key: str | None, query: tuple[tuple[str, str], ...], target: str
+) -> None:
+    """The bucket or a key in it, encoded once; the query sorted, and no question mark without one."""
+    wire = _prepare(Request("X", "GET", key, query), KEYS, endpoint)
+    assert wire.target == target
+    assert wire.origin == endpoint.origin
+    assert _lower(wire)["host"] == endpoint.host
+
+
+def test_the_date_is_that_of_the_store() -> None:
+    """What the caller says the store's clock shows, in the header, the scope and the signature."""
+    wires = [_prepare(GET, now=NOW + shift) for shift in (0, 0.2, 1, 86400)]
+    dates = [_lower(wire)["x-amz-date"] for wire in wires]
+    assert dates == [DATE, DATE, "20260131T225321Z", "20260201T225320Z"]
+    proofs = [_lower(wire)["authorization"] for wire in wires]
+    assert proofs[0] == proofs[1]
+    assert len(set(proofs)) == 3
+    assert "/20260201/" in proofs[3]
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_what_the_transport_must_know_is_passed_on(flag: bool) -> None:
+    """Whether the answer is an object's bytes, and whether a used connection will do."""
+    assert _prepare(GET._replace(data=flag)).data is flag
+    assert _prepare(GET, fresh=flag).fresh is flag
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_whole_request_is_signed_as_botocore_signs_it(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The URL and the headers as they go on the wire, given to botocore, get the same proof."""
+    rng = random.Random(seed)
+    when = datetime.fromtimestamp(int(NOW), timezone.utc)
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: when)
+    endpoints = [
+        LOCAL,
+        aws_endpoint("bucket", "eu-west-1"),
+        aws_endpoint("my.bucket", "cn-north-1"),
+        custom_endpoint("https://[::1]:9000/base", "bucket", "garage"),
+    ]
+    for _ in range(100):
+        endpoint, keys = rng.choice(endpoints), rng.choice((KEYS, TEMPORARY))
+        body = rng.randbytes(rng.choice((0, 50)))
+        key = rng.choice((None, "".join(rng.choices("a/. %+é😀\r=&", k=rng.randint(1, 8)))))
+        query = tuple(
+            (rng.choice("abA="), rng.choice(("", "é", "a b", "/"))) for _ in range(rng.randint(0, 3))
+        )
+        headers = rng.sample([("range", "bytes=0-9"), ("x-amz-meta-a", "b  c"), ("if-match", '"e"')], 2)
+        method = rng.choice(("GET", "PUT", "DELETE"))
+        digest = hashlib.sha256(body).hexdigest()
+        wire = _prepare(Request("X", method, key, query, tuple(headers), body, digest), keys, endpoint)
+        sent = _lower(wire)
+        request = AWSRequest(method, f"{wire.origin}{wire.target}", data=body)
+        for name in ("range", "x-amz-meta-a", "if-match"):
+            if name in sent:
+                request.headers[name] = sent[name]
+        signer = botocore.auth.S3SigV4Auth(botocore.credentials.Credentials(*keys), "s3", endpoint.region)
+        signer.add_auth(request)
+        assert sent["authorization"] == request.headers["Authorization"], wire
+        assert sent["x-amz-content-sha256"] == request.headers["X-Amz-Content-SHA256"]
+        assert sent["x-amz-date"] == request.headers["X-Amz-Date"]
+        assert sent.get("x-amz-security-token") == request.headers.get("X-Amz-Security-Token")
+
+
+def test_a_request_that_is_printed_shows_neither_signature_nor_token() -> None:
+    """In a log, a traceback or a debugger; method and URL are enough to know it by."""
+    wire = _prepare(GET, TEMPORARY)
+    proof = _lower(wire)["authorization"].partition("Signature=")[2]
+    assert len(proof) == 64
+    for shown in (repr(wire), str(wire), f"{wire}", f"{[wire]}"):
+        for secret in (proof, TEMPORARY.token, TEMPORARY.secret_key):
+            assert secret is not None
+            assert secret not in shown
+        assert "GET" in shown
+        assert "http://localhost:9000/bucket/key" in shown

@@ -1,0 +1,175 @@
+"""Which answers and failures are tried again, and after how long."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3kv.errors import TransportError
+from s3kv.retry import RetryPolicy, Verdict, classify_answer, classify_failure, retry_after
+
+RETRIED_STATUSES = [408, 429, 500, 502, 503, 504, 509]
+RETRIED_CODES = [
+    "InternalError",
+    "SlowDown",
+    "ServiceUnavailable",
+    "RequestTimeout",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottlingSomethingNew",
+]
+# Statuses at which the code alone must decide.
+OTHER_STATUSES = [400, 401, 403, 404, 405, 409, 411, 412, 413, 416, 417, 422, 451, 501, 505, 507]
+
+
+@pytest.mark.parametrize("status", RETRIED_STATUSES)
+@pytest.mark.parametrize("code", ["", "AccessDenied", "NoSuchKey", "SomethingNew", *RETRIED_CODES])
+def test_a_transient_status_is_tried_again_whatever_its_code(status: int, code: str) -> None:
+    """A proxy's 503 has no code, and a store's may have one that is new."""
+    assert classify_answer(status, code) is Verdict.RETRY
+
+
+@pytest.mark.parametrize("code", RETRIED_CODES)
+@pytest.mark.parametrize("status", OTHER_STATUSES)
+def test_a_transient_code_is_tried_again_whatever_its_status(status: int, code: str) -> None:
+    """S3 sends RequestTimeout with 400, and compatible stores SlowDown with others."""
+    assert classify_answer(status, code) is Verdict.RETRY
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "AccessDenied",
+        "NoSuchKey",
+        "NoSuchBucket",
+        "PreconditionFailed",
+        "InvalidRange",
+        "MethodNotAllowed",
+        "SignatureDoesNotMatch",
+        "InvalidAccessKeyId",
+        "NotImplemented",
+        "slowdown",
+        "MySlowDown",
+        "Throttle",
+        "NotThrottling",
+        "RequestTimeoutX",
+    ],
+)
+@pytest.mark.parametrize("status", OTHER_STATUSES)
+def test_any_other_error_is_an_answer(status: int, code: str) -> None:
+    """Trying again would not change it; codes are compared whole and with their case."""
+    assert classify_answer(status, code) is Verdict.ANSWER
+
+
+@pytest.mark.parametrize("status", [200, 204, 206, 301, 304, 307, 399])
+@pytest.mark.parametrize("code", ["", "SlowDown", "ExpiredToken", "RequestTimeTooSkewed"])
+def test_what_is_no_error_is_an_answer(status: int, code: str) -> None:
+    """Success, redirects and 304 are for the operation to read."""
+    assert classify_answer(status, code) is Verdict.ANSWER
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 503])
+def test_a_clock_that_is_off_and_credentials_that_expired_have_their_own_verdicts(status: int) -> None:
+    """Something must be mended before they are tried again, whatever the status."""
+    assert classify_answer(status, "RequestTimeTooSkewed") is Verdict.SKEW
+    assert classify_answer(status, "ExpiredToken") is Verdict.EXPIRED
+    assert classify_answer(status, "InvalidToken") is Verdict.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("reason", "verdict"),
+    [
+        ("tls", Verdict.FAIL),
+        ("proxy", Verdict.FAIL),
+        ("connect", Verdict.UNREACHABLE),
+        ("stale", Verdict.STALE),
+        ("timeout", Verdict.RETRY),
+        ("closed", Verdict.RETRY),
+        ("short", Verdict.RETRY),
+    ],
+)
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_failure_to_get_an_answer_is_judged_by_its_reason(
+    reason: str, verdict: Verdict, sent: bool
+) -> None:
+    """Certificates do not mend themselves; connections do."""
+    assert classify_failure(TransportError("x", reason=reason, sent=sent)) is verdict
+
+
+def test_the_defaults_are_the_documented_ones() -> None:
+    """32 attempts, from 1 to 32 seconds, 10 seconds for an endpoint that nobody ever reached."""
+    assert RetryPolicy() == RetryPolicy(32, 1.0, 32.0, 10.0)
+
+
+_SECONDS = st.floats(0, 1e6)
+
+
+@given(st.one_of(st.just(0.0), st.floats(1e-3, 1e6)), _SECONDS, st.integers(0, 10**6), st.floats(0, 1))
+def test_a_delay_is_drawn_from_zero_to_the_bound(
+    initial: float, most: float, attempt: int, draw: float
+) -> None:
+    """uniform(0, min(max_delay, initial_delay · 2^n)), however large n is."""
+    policy = RetryPolicy(initial_delay=initial, max_delay=most)
+    # Past the hundredth doubling the bound is max_delay, and the power would overflow a float.
+    bound = min(most, initial * 2 ** min(attempt, 100))
+    assert policy.delay(attempt, 1.0) == bound
+    assert policy.delay(attempt, draw) == pytest.approx(draw * bound)
+    assert policy.delay(attempt, 0.0) == 0
+
+
+def test_the_bound_doubles_from_one_attempt_to_the_next_up_to_the_most() -> None:
+    """The default policy with the longest draw, from the first failed attempt on."""
+    policy = RetryPolicy()
+    assert [policy.delay(n, 1.0) for n in range(8)] == [1, 2, 4, 8, 16, 32, 32, 32]
+    assert [policy.delay(n, 0.5) for n in range(3)] == [0.5, 1, 2]
+
+
+@given(_SECONDS, st.integers(0, 100), st.floats(0, 1), st.floats(0, 1e9))
+def test_what_the_store_asks_for_is_waited_but_never_more_than_the_most(
+    most: float, attempt: int, draw: float, asked: float
+) -> None:
+    """At least what it asks, at most max_delay, and never less than the draw."""
+    policy = RetryPolicy(max_delay=most)
+    delay = policy.delay(attempt, draw, asked)
+    assert min(asked, most) <= delay <= most
+    assert delay == max(policy.delay(attempt, draw), min(asked, most))
+
+
+NOW = 1_769_900_000.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "120"}, 120.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": formatdate(NOW + 30, usegmt=True)}, 30.0),
+        ({"retry-after": formatdate(NOW - 30, usegmt=True)}, 0.0),
+        ({"x-amz-retry-after": "1500"}, 1.5),
+        ({"x-amz-retry-after": "1500", "retry-after": "7"}, 1.5),
+        ({"x-amz-retry-after": "soon", "retry-after": "7"}, 7.0),
+        ({"retry-after": ""}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "+5"}, None),
+        ({"retry-after": "1e9"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "1_0"}, None),
+        ({"retry-after": "٣"}, None),
+        ({"retry-after": "9" * 400}, None),
+        ({"retry-after": "5, 6"}, None),
+        ({"Retry-After": "5"}, None),
+    ],
+)
+def test_what_the_store_asks_for_is_read_in_every_form(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    """Seconds, an HTTP date, Amazon's milliseconds; nonsense asks for nothing."""
+    assert retry_after(headers, NOW) == seconds

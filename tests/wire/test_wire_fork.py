@@ -1,0 +1,355 @@
+"""A forked child works at once, and shares no socket with its parent.
+
+Each test runs a program of its own, because forking the tests would take their threads along.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from tests.wire.authority import Authority
+from tests.wire.scripted import READ, Answer, Forever, Peer, Recorded, ScriptedServer, ok
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+OPENING = """
+import os, re, sys, threading, time, traceback
+import s3kv
+
+store = s3kv.Store(bucket="bucket", endpoint=sys.argv[1], aws_region="us-east-1",
+                   aws_credentials={"type": "anonymous"})
+
+def check(key):
+    found = store.get(key)
+    assert found == f"/bucket/{key}".encode(), (key, found)
+
+def descriptors(kinds):
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        if re.match(kinds, target) and int(name) > 2:
+            found.add((int(name), target))
+    return found
+
+def sockets():
+    return {target for _, target in descriptors("socket:")}
+
+class Traffic:
+    def __init__(self, threads):
+        self.stopping = False
+        self.errors = []
+        self.threads = [threading.Thread(target=self.run, args=(n,)) for n in range(threads)]
+        for thread in self.threads: thread.start()
+
+    def run(self, number):
+        turn = 0
+        try:
+            while not self.stopping:
+                check(f"parent-{number}-{turn}")
+                turn += 1
+        except BaseException:
+            self.errors.append(traceback.format_exc())
+
+    def stop(self):
+        self.stopping = True
+        for thread in self.threads: thread.join()
+        assert not self.errors, self.errors[0]
+
+def forked(work):
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    return child
+
+def wait(child):
+    status = os.waitpid(child, 0)[1]
+    assert status == 0, f"the child ended with {status}"
+"""
+
+
+def _echo(request: Recorded) -> bytes:
+    return ok(request.path.encode())
+
+
+ECHO = [Forever(READ, Answer(_echo))]
+
+
+def _run(code: str, *arguments: str, seconds: float = 12, variables: dict[str, str] | None = None) -> str:
+    """The output of a program, which must end well and complain about nothing."""
+    # Python 3.12 and later warn of every fork of a process with threads.
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-W",
+        "ignore:.*fork.*:DeprecationWarning",
+        "-c",
+        OPENING + code,
+    ]
+    done = subprocess.run(
+        [*command, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env={**os.environ, **(variables or {})},
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    return done.stdout
+
+
+def test_a_child_works_at_once_in_the_middle_of_traffic() -> None:
+    """Many times, so that locks and queues are met in every state; the parent goes on unharmed."""
+    code = """
+traffic = Traffic(6)
+def work():
+    for turn in range(3): check(f"child-{os.getpid()}-{turn}")
+for _ in range(25):
+    wait(forked(work))
+traffic.stop()
+check("last")
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)
+        children = [request for request in server.requests if "child" in request.path]
+        assert len(children) == 75
+
+
+needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="there is no /proc here")
+
+
+@needs_proc
+def test_a_child_shares_no_socket_with_its_parent() -> None:
+    """Neither before its first request nor after: the inodes are compared."""
+    code = """
+for n in range(4): check(f"warm-{n}")
+together = [threading.Thread(target=check, args=(f"together-{n}",)) for n in range(6)]
+for thread in together: thread.start()
+for thread in together: thread.join()
+mine = sockets()
+assert mine, "the parent keeps no connection"
+def work():
+    first = sockets()
+    assert not first & mine, f"shared from the start: {first & mine}"
+    check("child")
+    then = sockets()
+    assert then and not then & mine, (then, mine)
+wait(forked(work))
+assert sockets() == mine, "the child has changed the parent's sockets"
+check("last")
+assert sockets() == mine, "the parent's connection did not survive"
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)
+
+
+@needs_proc
+def test_a_child_shares_no_socket_with_its_busy_parent() -> None:
+    """Connections that carry a request at that moment belong to the parent alone."""
+    code = """
+traffic = Traffic(6)
+time.sleep(0.2)
+def work():
+    first = sockets()
+    check("child")
+    print("child", *(first | sockets()), flush=True)
+for _ in range(5):
+    before = sockets()
+    child = forked(work)
+    wait(child)
+    print("parent", *(before | sockets()), flush=True)
+traffic.stop()
+"""
+    with ScriptedServer(then=ECHO) as server:
+        lines = [line.split() for line in _run(code, server.url).splitlines()]
+    parents = {inode for line in lines if line[0] == "parent" for inode in line[1:]}
+    children = {inode for line in lines if line[0] == "child" for inode in line[1:]}
+    assert parents
+    assert len(children) >= 5
+    assert not parents & children
+
+
+@needs_proc
+def test_a_child_keeps_none_of_its_parents_pollers() -> None:
+    """An event queue shared by two processes would wake the wrong one."""
+    code = """
+for n in range(3): check(f"warm-{n}")
+mine = {number for number, _ in descriptors("anon_inode:")}
+def work():
+    left = {number for number, _ in descriptors("anon_inode:")}
+    assert not left, f"still open in the child: {left}"
+    for n in range(3): check(f"child-{n}")
+wait(forked(work))
+for n in range(3): check(f"after-{n}")
+assert {number for number, _ in descriptors("anon_inode:")} == mine
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)
+
+
+def test_a_child_works_over_tls(trusted: Authority) -> None:
+    """The state of a TLS connection cannot be shared at all."""
+    code = """
+traffic = Traffic(3)
+time.sleep(0.2)
+def work():
+    for turn in range(3): check(f"child-{turn}")
+for _ in range(5): wait(forked(work))
+traffic.stop()
+"""
+    tls = trusted.server_context("127.0.0.1")
+    with ScriptedServer(then=ECHO, tls=tls) as server:
+        _run(code, server.url)
+
+
+def test_a_child_of_a_child_works() -> None:
+    """And each can go on with its own traffic."""
+    code = """
+check("parent")
+def grandchild():
+    check("grandchild")
+def work():
+    check("child")
+    traffic = Traffic(2)
+    time.sleep(0.05)
+    inner = forked(grandchild)
+    wait(inner)
+    traffic.stop()
+wait(forked(work))
+check("last")
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)
+
+
+def test_a_child_that_ends_as_usual_does_so_at_once() -> None:
+    """The parent's threads, which it does not have, are not waited for; nor does it disturb the parent."""
+    code = """
+traffic = Traffic(4)
+time.sleep(0.1)
+start = time.monotonic()
+child = os.fork()
+if child == 0:
+    traffic.errors = []
+    check("child")
+    sys.exit(0)
+wait(child)
+took = time.monotonic() - start
+traffic.stop()
+check("last")
+assert took < 1, took
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)
+
+
+def test_many_children_at_once_work() -> None:
+    """As a pool of processes makes them."""
+    code = """
+import multiprocessing
+
+def work(number):
+    check(f"pool-{os.getpid()}-{number}")
+    return number
+
+check("warm")
+traffic = Traffic(2)
+context = multiprocessing.get_context("fork")
+with context.Pool(4) as pool:
+    assert sorted(pool.map(work, range(40))) == list(range(40))
+    pool.close()
+    pool.join()
+traffic.stop()
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)
+        assert sum("pool-" in request.path for request in server.requests) == 40
+
+
+def test_a_call_that_was_waiting_for_its_turn_is_the_parents() -> None:
+    """With a limit of one, a queue at the fork: the child starts with an empty one, and its own place."""
+
+    @dataclass(frozen=True)
+    class Slow:
+        def run(self, peer: Peer) -> None:
+            peer.server.stopping.wait(0.02)
+            peer.send(ok(peer.requests[-1].path.encode()))
+
+    code = """
+traffic = Traffic(6)
+time.sleep(0.1)
+def work():
+    start = time.monotonic()
+    check(f"child-{os.getpid()}")
+    assert time.monotonic() - start < 1
+for _ in range(5): wait(forked(work))
+traffic.stop()
+"""
+    variables = {"TENSORSTORE_S3_REQUEST_CONCURRENCY": "1"}
+    with ScriptedServer(then=[Forever(READ, Slow())]) as server:
+        _run(code, server.url, variables=variables)
+        names = [request.path for request in server.requests]
+        assert len(set(names)) == len(names), "a request of the parent was sent by a child too"
+        assert sum("child" in name for name in names) == 5
+
+
+def test_a_store_made_before_the_fork_and_first_used_in_the_child_works() -> None:
+    """Nothing had been started; nothing is missed."""
+    code = """
+def work():
+    for turn in range(3): check(f"child-{turn}")
+wait(forked(work))
+check("parent")
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)
+
+
+def test_credentials_work_in_a_child(keys: None) -> None:
+    """Their lock may have been held by a thread that the child does not have."""
+    code = """
+store = s3kv.Store(bucket="bucket", endpoint=sys.argv[1], aws_region="us-east-1",
+                   aws_credentials={"type": "environment"})
+traffic = Traffic(2)
+def work():
+    check("child")
+for _ in range(3): wait(forked(work))
+traffic.stop()
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)
+        for request in server.requests:
+            assert request.header("authorization")
+
+
+def test_a_parent_may_close_its_store_while_the_child_uses_it() -> None:
+    """They are two stores from the fork on."""
+    code = """
+check("warm")
+reading, writing = os.pipe()
+def work():
+    os.read(reading, 1)
+    check("child")
+child = forked(work)
+store.close()
+os.write(writing, b"x")
+wait(child)
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)

@@ -65,7 +65,11 @@ class Core:
         transport: Transport | None = None,
         executor: RequestExecutor | None = None,
     ) -> None:
-        # ``timer``: waits between attempts; None for the executor's alarm.
+        # What says at its import what is to be done at a fork must not be imported by a worker, while
+        # another thread may be forking: these two do, and every store needs them.
+        import concurrent.futures.thread  # noqa: F401
+        import logging  # noqa: F401
+
         self.spec = spec
         self.session = session
         self.settings = settings or Settings(user_agent=f"s3kv/{__version__}")

@@ -7,6 +7,7 @@ too. Objects that hold such things register here and are told, in the child, to 
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol
 
@@ -18,6 +19,10 @@ class ForkAware(Protocol):
         """Start afresh; runs in the child, before any other code."""
 
 
+# Held while a module is loaded on first use. A child that is forked in the middle of an import would
+# find the module half loaded and its lock held by a thread that is no more; so a fork waits.
+importing = threading.RLock()
+
 # Every registered object that is still alive; changed only by register(), read in the child.
 _registered: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
@@ -28,9 +33,15 @@ def register(thing: ForkAware) -> None:
 
 
 def _after_fork() -> None:
+    global importing
+    importing = threading.RLock()
     for thing in list(_registered):
         thing.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=lambda: importing.acquire(),
+        after_in_parent=lambda: importing.release(),
+        after_in_child=_after_fork,
+    )

@@ -163,6 +163,11 @@ class ResponseReader:
         wanted = min(self._length - self._have, buffers.LARGE)
         return wanted if self._limit is None else min(wanted, self._limit - self._have + 1)
 
+    @property
+    def large(self) -> bool:
+        """The body is large, or has turned out to be."""
+        return self._fresh is not None or self._have >= buffers.LARGE
+
     def room(self) -> memoryview | None:
         """Where a large body's next bytes belong, to be received straight into; None otherwise."""
         return None if self._fresh is None else self._fresh.view[self._have :]

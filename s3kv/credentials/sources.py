@@ -108,7 +108,8 @@ class Environment(_BotocoreSource):
     kind = "environment"
 
     def load(self) -> Any:
-        from botocore.credentials import EnvProvider
+        with forksafe.importing:
+            from botocore.credentials import EnvProvider
 
         return EnvProvider().load()
 
@@ -128,7 +129,8 @@ class Default(_BotocoreSource):
     kind = "default"
 
     def load(self) -> Any:
-        import botocore.session
+        with forksafe.importing:
+            import botocore.session
 
         return botocore.session.Session().get_credentials()
 

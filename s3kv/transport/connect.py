@@ -1,21 +1,23 @@
 """Opening a connection: name look-up and TLS, through urllib3, straight or through a proxy.
 
-urllib3 is imported at the first connection, and for nothing else in the built-in transport.
+This module, and with it urllib3, is imported at the first connection.
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.util.ssl_ import ssl_wrap_socket
 
 from ..errors import TransportError
 from ..messages import Origin, Settings
 from .connection import Connection
 from .proxy import find_proxy, open_tunnel
-
-if TYPE_CHECKING:
-    import ssl
 
 
 def open_connection(
@@ -58,9 +60,6 @@ def open_connection(
 
 
 def _open_socket(host: str, port: int, where: str, timeout: float) -> socket.socket:
-    from urllib3.connection import HTTPConnection
-    from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
-
     opener = HTTPConnection(host, port, timeout=timeout)
     try:
         opener.connect()
@@ -89,10 +88,6 @@ def _wrap(
     timeout: float,
 ) -> ssl.SSLSocket:
     """TLS over a connected socket, the certificate and the name in it verified by the context."""
-    import ssl
-
-    from urllib3.util.ssl_ import ssl_wrap_socket
-
     try:
         if left <= 0:
             raise TimeoutError

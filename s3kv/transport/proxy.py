@@ -8,6 +8,11 @@ from __future__ import annotations
 import socket
 from time import monotonic
 from typing import NamedTuple
+from urllib.parse import unquote
+from urllib.request import getproxies, proxy_bypass
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import make_headers, parse_url
 
 from ..errors import MalformedResponse, TransportError
 from ..http1 import request_head
@@ -39,8 +44,6 @@ def find_proxy(origin: Origin) -> Proxy | None:
     Raises:
         TransportError: the variable holds no URL, or that of a kind of proxy that is not supported.
     """
-    from urllib.request import getproxies, proxy_bypass
-
     proxies = getproxies()
     url = proxies.get(origin.scheme) or proxies.get("all")
     if not url or proxy_bypass(f"{origin.host}:{origin.port}"):
@@ -49,11 +52,6 @@ def find_proxy(origin: Origin) -> Proxy | None:
 
 
 def _parse(text: str) -> Proxy:
-    from urllib.parse import unquote
-
-    from urllib3.exceptions import LocationParseError
-    from urllib3.util import make_headers, parse_url
-
     try:
         url = parse_url(text)
     except LocationParseError as error:

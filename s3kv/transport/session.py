@@ -8,15 +8,20 @@ the signed headers and the body are ours, to the byte. Redirects are not followe
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import requests
+from requests.cookies import RequestsCookieJar
+from requests.hooks import default_hooks
+from requests.structures import CaseInsensitiveDict
+from requests.utils import select_proxy
+from urllib3 import exceptions as urllib3_errors
+from urllib3.util import parse_url
 
 from .. import http1
 from ..call import Call
 from ..errors import MalformedResponse, TransportError
 from ..messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, Response, Settings, WireRequest
-
-if TYPE_CHECKING:
-    import requests
 
 _PIECE = 256 * 1024
 
@@ -37,9 +42,6 @@ class SessionTransport:
 
     def exchange(self, request: WireRequest, call: Call) -> Response:
         """Send one request through the session's adapter for its URL."""
-        import requests
-        from urllib3 import exceptions as urllib3_errors
-
         url = f"{request.origin}{request.target}"
         prepared = _prepare(self._session, request, url)
         options = self._session.merge_environment_settings(url, {}, True, None, None)
@@ -99,11 +101,7 @@ class SessionTransport:
 
 def _prepare(session: requests.Session, request: WireRequest, url: str) -> requests.PreparedRequest:
     """A prepared request whose URL and headers requests has had no chance to touch."""
-    from requests.cookies import RequestsCookieJar
-    from requests.hooks import default_hooks
-    from requests.structures import CaseInsensitiveDict
-
-    prepared = _exact_class()()
+    prepared = _ExactRequest()
     prepared.method = request.method
     prepared.url = url
     headers: Any = CaseInsensitiveDict(session.headers)
@@ -117,37 +115,27 @@ def _prepare(session: requests.Session, request: WireRequest, url: str) -> reque
     return prepared
 
 
-_exact: type[requests.PreparedRequest] | None = None
+class _ExactTarget(str):
+    """A request target. Older versions of requests drop the second of two leading slashes, lest urllib3
+    take the path for a host; urllib3's connection pools never do, so those slashes are not shown."""
+
+    __slots__ = ()
+
+    def startswith(self, prefix: Any, *args: Any) -> bool:
+        return prefix != "//" and super().startswith(prefix, *args)
 
 
-def _exact_class() -> type[requests.PreparedRequest]:
-    """PreparedRequest with a path that starts with two slashes left alone; made on first use."""
-    global _exact
-    if _exact is None:
-        import requests
+class _ExactRequest(requests.PreparedRequest):
+    """A prepared request whose path nothing touches."""
 
-        class ExactTarget(str):
-            """A request target. requests drops the second of two leading slashes, lest urllib3 take
-            the path for a host; urllib3's connection pools no longer do, so it is not shown."""
-
-            def startswith(self, prefix: Any, *args: Any) -> bool:
-                return prefix != "//" and super().startswith(prefix, *args)
-
-        class ExactRequest(requests.PreparedRequest):
-            @property
-            def path_url(self) -> str:
-                url = self.url or ""
-                return ExactTarget(url[url.index("/", url.index("://") + 3) :])
-
-        _exact = ExactRequest
-    return _exact
+    @property
+    def path_url(self) -> str:
+        url = self.url or ""
+        return _ExactTarget(url[url.index("/", url.index("://") + 3) :])
 
 
 def _refuse_rewriting(url: str, proxies: Any) -> None:
     """Raise where urllib3 would normalise the path: plain http through a forwarding proxy."""
-    from requests.utils import select_proxy
-    from urllib3.util import parse_url
-
     if url.startswith("http:") and select_proxy(url, proxies) and parse_url(url).url != url:
         raise TransportError(
             "this key's path has dot segments or empty ones, which requests would rewrite on its way "
@@ -157,8 +145,6 @@ def _refuse_rewriting(url: str, proxies: Any) -> None:
 
 
 def _connection_failure(request: WireRequest, error: Exception) -> TransportError:
-    from urllib3 import exceptions as urllib3_errors
-
     cause: Any = error.args[0] if error.args else error
     cause = getattr(cause, "reason", cause)
     if isinstance(cause, urllib3_errors.NewConnectionError):

@@ -78,7 +78,8 @@ class SocketTransport:
             connection.close()
 
     def _connect(self, origin: Origin, call: Call) -> Connection:
-        from .connect import open_connection
+        with forksafe.importing:
+            from .connect import open_connection
 
         timeout = self._settings.connect_timeout
         if call.deadline is not None:
@@ -94,7 +95,8 @@ class SocketTransport:
         with self._lock:
             # Reading a bundle of certificates takes tens of milliseconds: once is enough.
             if self._context is None:
-                from .tls import ca_bundle, tls_context
+                with forksafe.importing:
+                    from .tls import ca_bundle, tls_context
 
                 self._context = tls_context(ca_bundle(os.environ))
             return self._context
@@ -160,7 +162,7 @@ class SocketExchange:
 
     @property
     def large(self) -> bool:
-        return self._reader.room() is not None
+        return self._reader.large
 
     def advance(self) -> Response | None:
         try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+
+from urllib3.util.ssl_ import create_urllib3_context
 
 from ..errors import SpecError
-
-if TYPE_CHECKING:
-    import ssl
 
 _CA_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 
@@ -39,10 +38,6 @@ def tls_context(bundle: tuple[str, str] | None) -> ssl.SSLContext:
     Raises:
         SpecError: the bundle cannot be read.
     """
-    import ssl
-
-    from urllib3.util.ssl_ import create_urllib3_context
-
     context: ssl.SSLContext = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     context.check_hostname = True
     if bundle is None:

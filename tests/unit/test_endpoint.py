@@ -146,6 +146,7 @@ def test_a_url_says_where_to_connect_and_what_host_to_name(url: str, origin: Ori
         ("/base/", "bucket", "/base/bucket", "/base/bucket/"),
         ("/base//", "bucket", "/base/bucket", "/base/bucket/"),
         ("/a/b", "bucket", "/a/b/bucket", "/a/b/bucket/"),
+        ("/a!b~c", "bucket", "/a!b~c/bucket", "/a!b~c/bucket/"),
         ("/a%20b", "bucket", "/a%20b/bucket", "/a%20b/bucket/"),
         ("", "my.bucket", "/my.bucket", "/my.bucket/"),
         ("", "", "/", "/"),

@@ -24,7 +24,7 @@ from s3kv.errors import (
     TransportError,
 )
 from s3kv.messages import Pause, Request, Response, Settings, WireRequest
-from s3kv.pipeline.life import Memory, Obtain, live
+from s3kv.pipeline.life import Memory, Obtain, Reach, live
 from s3kv.retry import RetryPolicy
 from s3kv.sigv4 import amz_date
 
@@ -219,15 +219,14 @@ def test_an_answer_at_the_first_try_is_the_answer() -> None:
     assert world.memory.answered
 
 
-@pytest.mark.parametrize("status", [200, 201, 204, 206, 301, 304, 307])
+@pytest.mark.parametrize("status", [200, 201, 204, 206, 300, 301, 304, 307])
 def test_what_is_no_error_is_handed_over(status: int) -> None:
     """Redirects and 304 too; the body of a success is an object's and is not looked at."""
     trace = run([answer(status, "SlowDown")], World())
     assert trace.response is not None
     assert trace.response.status == status
     assert trace.pauses == []
-    if status < 300:
-        assert trace.response.error is None
+    assert trace.response.code == ("" if status < 300 else "SlowDown")
 
 
 @pytest.mark.parametrize(
@@ -333,6 +332,18 @@ def test_retries_end_after_so_many_attempts(make: Callable[[], Outcome], most: i
     assert (cause.status, cause.code, cause.request_id) == (error.status, error.code, error.request_id)
 
 
+def test_the_error_at_the_end_says_how_often_it_was_tried() -> None:
+    """In words, with the last failure's."""
+    for most, words in ((1, "once"), (2, "2 times")):
+        world = World(policy=RetryPolicy(max_retries=most))
+        trace = run([failure("closed") for _ in range(most)], world)
+        assert trace.error is not None
+        assert trace.error.message == f"given up after trying {words}: it was closed"
+    trace = run([answer(503, "SlowDown", "Wait.")], World(), timeout=0.5)
+    assert trace.error is not None
+    assert trace.error.message == "the store's timeout passed after trying once: Wait."
+
+
 def test_the_error_at_the_end_is_chained_to_the_last_failure() -> None:
     """Not to the first, whatever kinds of failure came before."""
     world = World(policy=RetryPolicy(max_retries=3))
@@ -422,6 +433,13 @@ def test_a_pause_that_would_pass_the_deadline_is_not_begun() -> None:
     assert type(error.__cause__) is ServiceError
     assert (error.status, error.code, error.attempts, error.elapsed) == (503, "SlowDown", 3, 3.0)
     assert (error.operation, error.key) == ("GetObject", "key")
+
+
+def test_a_pause_that_would_end_at_the_deadline_is_not_begun() -> None:
+    """Nothing could be sent after it."""
+    trace = run([answer(503), answer(503)], World(), timeout=3.0)
+    assert type(trace.error) is DeadlineExceeded
+    assert trace.pauses == [1]
 
 
 def test_a_pause_that_ends_before_the_deadline_is_taken() -> None:
@@ -573,8 +591,29 @@ def test_an_unreachable_endpoint_ends_with_the_deadline_or_the_attempts_where_th
     assert type(trace.error) is DeadlineExceeded
     assert trace.error.elapsed == 3.0
     trace = run([failure("connect") for _ in range(2)], World(policy=RetryPolicy(max_retries=2)))
-    assert isinstance(trace.error, RetriesExhausted)
+    assert type(trace.error) is EndpointUnreachable
     assert trace.error.attempts == 2
+
+
+def test_an_endpoint_that_was_reached_before_is_not_called_unreachable() -> None:
+    """When the attempts run out; and another failure of one never reached is not called that either."""
+    world = World(policy=RetryPolicy(max_retries=2))
+    world.memory.answered = True
+    assert type(run([failure("connect"), failure("connect")], world).error) is RetriesExhausted
+    world = World(policy=RetryPolicy(max_retries=2))
+    assert type(run([failure("connect"), failure("closed")], world).error) is RetriesExhausted
+
+
+def test_what_is_known_of_an_endpoint_is_shared_by_its_buckets() -> None:
+    """An answer about one of them shows that the endpoint is there; the clocks are each their own."""
+    reach = Reach()
+    one, other = World(memory=Memory(reach)), World(memory=Memory(reach))
+    run([answer()], one)
+    assert other.memory.answered
+    one.memory.clock_offset = 5.0
+    assert other.memory.clock_offset == 0.0
+    assert not World().memory.answered
+    assert not World().memory.found
 
 
 # ------------------------------------------------------------------------------------------ clocks
@@ -791,6 +830,15 @@ def test_an_answer_that_names_another_region_is_followed_at_once(status: int) ->
     assert "/eu-west-1/s3/" in dict(trace.wires[1].headers)["Authorization"]
     assert trace.pauses == []
     assert world.refusals == [(status, HERE)]
+
+
+def test_a_move_leaves_attempts_and_pauses_as_they_were() -> None:
+    """After it two attempts are still two, and the first pause is still the first."""
+    world = World(elsewhere=THERE, policy=RetryPolicy(max_retries=2))
+    trace = run([answer(301, "PermanentRedirect"), answer(503), answer()], world)
+    assert trace.response is not None
+    assert trace.response.status == 200
+    assert trace.pauses == [1.0]
 
 
 def test_a_second_move_is_not_made() -> None:

@@ -61,6 +61,13 @@ def test_an_error_answer_has_its_class(
     assert type(_error(status, code, request_)) is kind
 
 
+def test_a_missing_key_is_said_to_be_missing_where_the_store_says_nothing() -> None:
+    """A HEAD's answer has no body."""
+    assert _error(404).message == "no object has this key"
+    assert _error(404, "NoSuchKey", message="").message == "no object has this key"
+    assert _error(404, "NoSuchKey").message == "Told."
+
+
 def test_the_facts_of_answer_and_call_are_in_the_error() -> None:
     """Ids from the headers, or from the body where a proxy dropped them."""
     body = (
@@ -103,7 +110,9 @@ def test_a_redirect_that_is_not_followed_is_named() -> None:
     assert "b.s3.eu-west-1.amazonaws.com" in words
     assert "region eu-west-1" in words
     assert "http://elsewhere/" in str(_from(Response(307, {"location": "http://elsewhere/"}, b"")))
-    assert "nowhere" in str(_from(Response(302, {}, b"")))
+    bare = str(_from(Response(302, {}, b"")))
+    assert "nowhere" in bare
+    assert "region" not in bare
 
 
 @pytest.mark.parametrize(
@@ -117,6 +126,7 @@ def test_a_redirect_that_is_not_followed_is_named() -> None:
             "the store answered 400: No way",
         ),
         ("text/plain", b"x" * 10_000, "the store answered 400: " + "x" * 200),
+        ("text/plain", b"a <b> c", "the store answered 400: a <b> c"),
         ("text/plain", b"", "the store answered 400"),
         ("text/plain", b" \r\n", "the store answered 400"),
         ("application/octet-stream", b"secret bytes", "the store answered 400"),

@@ -149,6 +149,13 @@ def test_an_answer_that_is_about_the_region_names_it(response: Response, region:
     assert told_region(response) == region
 
 
+def test_an_answer_whose_body_nobody_has_read_yet_is_read() -> None:
+    """The look-up is the same."""
+    response = _refusal(301, "PermanentRedirect", "eu-west-1")
+    response.error = None
+    assert told_region(response) == "eu-west-1"
+
+
 def test_a_refusal_corrects_the_place_for_later_requests() -> None:
     """Only one that names another region than the one asked."""
     place = _place(_amazons(), "us-east-1")

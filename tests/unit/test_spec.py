@@ -175,6 +175,7 @@ def test_a_url_is_understood(url: str, bucket: str, path: str) -> None:
     [
         ("", "no scheme"),
         ("bucket/path", "no scheme"),
+        ("s3", "no scheme"),
         ("s3:/bucket/path", "no scheme"),
         ("https://bucket.s3.amazonaws.com/a", "scheme is 'https'"),
         ("gs://bucket/a", "scheme is 'gs'"),
@@ -426,6 +427,15 @@ def test_the_error_for_a_url_with_user_information_still_shows_the_rest() -> Non
     """Scheme and host help to find which URL is meant."""
     with pytest.raises(SpecError, match=r"https://…@localhost:9000"):
         Spec.from_json({**MINIMAL, "endpoint": f"https://user:{SECRET}@localhost:9000"})
+
+
+def test_a_long_url_is_not_shown_at_length() -> None:
+    """A message stays a line; a short one is shown whole."""
+    with pytest.raises(SpecError, match="x…'") as caught:
+        parse_url("s3://bucket/%" + "x" * 10_000)
+    assert len(str(caught.value)) < 400
+    with pytest.raises(SpecError, match="'s3://bucket/%x'"):
+        parse_url("s3://bucket/%x")
 
 
 def test_the_spec_is_exported() -> None:

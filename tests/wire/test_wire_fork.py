@@ -18,7 +18,7 @@ from tests.wire.scripted import READ, Answer, Forever, Peer, Recorded, ScriptedS
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 OPENING = """
-import os, re, sys, threading, time, traceback
+import os, re, signal, sys, threading, time, traceback
 import s3kv
 
 store = s3kv.Store(bucket="bucket", endpoint=sys.argv[1], aws_region="us-east-1",
@@ -46,7 +46,7 @@ class Traffic:
     def __init__(self, threads):
         self.stopping = False
         self.errors = []
-        self.threads = [threading.Thread(target=self.run, args=(n,)) for n in range(threads)]
+        self.threads = [threading.Thread(target=self.run, args=(n,), daemon=True) for n in range(threads)]
         for thread in self.threads: thread.start()
 
     def run(self, number):
@@ -66,6 +66,8 @@ class Traffic:
 def forked(work):
     child = os.fork()
     if child == 0:
+        # A child that hangs is killed, so that the parent can tell.
+        signal.alarm(3)
         status = 1
         try:
             work()
@@ -80,7 +82,10 @@ def forked(work):
 
 def wait(child):
     status = os.waitpid(child, 0)[1]
-    assert status == 0, f"the child ended with {status}"
+    if status:
+        words = "hung" if status == signal.SIGALRM else f"ended with {status}"
+        print(f"the child {words}", file=sys.stderr, flush=True)
+        os._exit(1)
 """
 
 
@@ -118,6 +123,7 @@ def test_a_child_works_at_once_in_the_middle_of_traffic() -> None:
     """Many times, so that locks and queues are met in every state; the parent goes on unharmed."""
     code = """
 traffic = Traffic(6)
+time.sleep(0.3)
 def work():
     for turn in range(3): check(f"child-{os.getpid()}-{turn}")
 for _ in range(25):
@@ -129,6 +135,28 @@ check("last")
         _run(code, server.url)
         children = [request for request in server.requests if "child" in request.path]
         assert len(children) == 75
+
+
+@pytest.mark.parametrize("credentials", ["anonymous", "environment"])
+@pytest.mark.parametrize("delay", [0.0, 0.02])
+def test_a_child_works_that_is_forked_during_the_first_requests(
+    credentials: str, delay: float, keys: None
+) -> None:
+    """Modules are imported then, by threads that the child does not have: it must not wait for them."""
+    code = """
+store = s3kv.Store(bucket="bucket", endpoint=sys.argv[1], aws_region="us-east-1",
+                   aws_credentials={"type": sys.argv[2]})
+traffic = Traffic(3)
+time.sleep(float(sys.argv[3]))
+def work():
+    for turn in range(3): check(f"child-{os.getpid()}-{turn}")
+for _ in range(3):
+    wait(forked(work))
+traffic.stop()
+check("last")
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url, credentials, str(delay))
 
 
 needs_proc = pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="there is no /proc here")
@@ -326,6 +354,7 @@ def test_credentials_work_in_a_child(keys: None) -> None:
     code = """
 store = s3kv.Store(bucket="bucket", endpoint=sys.argv[1], aws_region="us-east-1",
                    aws_credentials={"type": "environment"})
+check("first")
 traffic = Traffic(2)
 def work():
     check("child")

@@ -346,6 +346,28 @@ def test_a_handshake_of_a_daemon_thread_does_not_keep_the_interpreter() -> None:
         _assert_clean_end(program)
 
 
+ENDLESS = """
+def work():
+    while True:
+        store.get("again")
+
+for number in range({threads}):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.4)
+say("ending", time.monotonic())
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_a_daemon_thread_that_goes_on_and_on_does_not_keep_the_interpreter(threads: int) -> None:
+    """One request after the other is no reason to wait for the last, which never comes."""
+    with (
+        ScriptedServer(then=FINE) as server,
+        running(ENDLESS.format(threads=threads), server.url) as program,
+    ):
+        _assert_clean_end(program)
+
+
 LATE = """
 def work():
     time.sleep(0.2)

@@ -5,6 +5,8 @@ This module, and with it urllib3, is imported at the first connection.
 
 from __future__ import annotations
 
+# Looking up a name loads this codec; it is loaded here because a fork waits for this module's imports.
+import encodings.idna  # noqa: F401
 import socket
 import ssl
 from time import monotonic

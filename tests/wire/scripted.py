@@ -32,6 +32,9 @@ LOOPBACK = "127.0.0.1"
 # No step waits longer than this, so that a broken client fails a test instead of hanging it.
 PATIENCE = 10.0
 
+# Every port that a scripted server has had in this process: a client may remember that somebody answered.
+used_ports: set[int] = set()
+
 _REASONS = {
     200: "OK",
     204: "No Content",
@@ -464,6 +467,7 @@ class ScriptedServer:
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server((LOOPBACK, 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
+        used_ports.add(self.port)
         self._wake_end, self._woken = socket.socketpair()
 
     @property

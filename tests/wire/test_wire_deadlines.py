@@ -321,16 +321,30 @@ def scheme(request: pytest.FixtureRequest) -> Iterator[Any]:
 @used_or_new
 @pytest.mark.parametrize("steps", SILENCES.values(), ids=SILENCES)
 def test_a_silent_server_is_a_transient_failure(
-    steps: list[Step], used: bool, scheme: Any, open_store: OpenStore
+    steps: list[Step], used: bool, open_store: OpenStore
 ) -> None:
     """After the read timeout the request is sent again, on a new connection."""
     first: list[Step] = [READ, Send(ok()), *steps] if used else steps
-    with ScriptedServer(first, exchanges(ok(b"fine")), tls=scheme) as server, Stopwatch() as watch:
+    with ScriptedServer(first, exchanges(ok(b"fine"))) as server, Stopwatch() as watch:
         store = open_store(server, settings=Settings(read_timeout=0.1), policy=FAST)
         if used:
             store.put("key", b"")
         assert store.get("key") == b"fine"
     # With many requests in one thread, silences are looked for once a second.
+    assert 0.1 <= watch.seconds < 1.7
+
+
+@pytest.mark.parametrize("steps", SILENCES.values(), ids=SILENCES)
+def test_a_silent_tls_server_is_a_transient_failure(
+    steps: list[Step], trusted: Authority, open_store: OpenStore
+) -> None:
+    """Encryption makes no difference."""
+    tls = trusted.server_context("127.0.0.1")
+    script = [[READ, Send(ok()), *steps], exchanges(ok(b"fine"))]
+    with ScriptedServer(*script, tls=tls) as server, Stopwatch() as watch:
+        store = open_store(server, settings=Settings(read_timeout=0.1), policy=FAST)
+        store.put("key", b"")
+        assert store.get("key") == b"fine"
     assert 0.1 <= watch.seconds < 1.7
 
 
@@ -438,9 +452,10 @@ def _assert_deadline(call: Callable[[], Any]) -> s3kv.DeadlineExceeded:
     background = Background(call)
     found = background.error(3)
     assert isinstance(found, s3kv.DeadlineExceeded), repr(found)
-    assert TIMEOUT * 0.9 <= background.seconds <= 1.0, f"after {background.seconds:.3f} s: {found!r}"
+    # A pause that would outlast the timeout is not begun.
+    assert TIMEOUT * 0.8 <= background.seconds <= 1.0, f"after {background.seconds:.3f} s: {found!r}"
     assert found.elapsed is not None
-    assert TIMEOUT * 0.9 <= found.elapsed <= 1.0
+    assert TIMEOUT * 0.8 <= found.elapsed <= 1.0
     return found
 
 

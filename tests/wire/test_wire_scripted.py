@@ -273,6 +273,7 @@ def test_the_client_that_closed_first_is_known() -> None:
     """Tests ask who ended a connection."""
     with ScriptedServer([HOLD], [READ]) as server:
         socket.create_connection(server.address, 5).close()
+        _until(lambda: len(server.connections) == 1)
         assert server.connections[0].gone.wait(2)
         assert server.connections[0].closed_by_client
         with socket.create_connection(server.address, 5):

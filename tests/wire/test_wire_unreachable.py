@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -17,7 +17,17 @@ from s3kv.messages import Settings
 from s3kv.retry import RetryPolicy
 from tests.wire.conftest import FAST, OpenStore, RecordingTimer
 from tests.wire.helpers import Stopwatch
-from tests.wire.scripted import CLOSE, LOOPBACK, READ, ScriptedServer, Send, error, exchanges, ok
+from tests.wire.scripted import (
+    CLOSE,
+    LOOPBACK,
+    READ,
+    ScriptedServer,
+    Send,
+    error,
+    exchanges,
+    ok,
+    used_ports,
+)
 
 # Patient enough for a minute, were it not for the time that an unreachable endpoint is given.
 POLICY = RetryPolicy(max_retries=1000, initial_delay=0.01, max_delay=0.02, unreachable_for=0.15)
@@ -35,10 +45,18 @@ def transport(request: pytest.FixtureRequest) -> Any:
 
 @contextmanager
 def refusing() -> Iterator[str]:
-    """A URL whose port is taken, so that nobody else gets it, but on which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind((LOOPBACK, 0))
-        yield f"http://{LOOPBACK}:{sock.getsockname()[1]}"
+    """A URL whose port is taken, so that nobody else gets it, but on which nobody listens.
+
+    Nor has anybody answered there before.
+    """
+    with ExitStack() as stack:
+        while True:
+            sock = stack.enter_context(socket.socket())
+            sock.bind((LOOPBACK, 0))
+            port = sock.getsockname()[1]
+            if port not in used_ports:
+                break
+        yield f"http://{LOOPBACK}:{port}"
 
 
 def test_a_refused_connection_is_an_unreachable_endpoint(transport: Any, open_store: OpenStore) -> None:
@@ -179,8 +197,8 @@ def test_a_proxy_that_is_not_there_is_an_unreachable_endpoint(
     """The error names both, for the one to be looked at is the proxy."""
     with refusing() as url:
         monkeypatch.setenv("HTTP_PROXY", url)
-        store = open_store("http://s3.invalid", policy=POLICY)
-        with pytest.raises(s3kv.EndpointUnreachable, match=r"s3\.invalid") as caught:
+        store = open_store("http://behind-a-proxy.invalid", policy=POLICY)
+        with pytest.raises(s3kv.EndpointUnreachable, match=r"behind-a-proxy\.invalid") as caught:
             store.get("key")
         assert url.removeprefix("http://") in str(caught.value)
 

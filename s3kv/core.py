@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from . import forksafe
 from ._version import __version__
 from .call import Call
 from .clock import Clock
@@ -65,11 +66,7 @@ class Core:
         transport: Transport | None = None,
         executor: RequestExecutor | None = None,
     ) -> None:
-        # What says at its import what is to be done at a fork must not be imported by a worker, while
-        # another thread may be forking: these two do, and every store needs them.
-        import concurrent.futures.thread  # noqa: F401
-        import logging  # noqa: F401
-
+        forksafe.arm()
         self.spec = spec
         self.session = session
         self.settings = settings or Settings(user_agent=f"s3kv/{__version__}")

@@ -23,6 +23,8 @@ class ForkAware(Protocol):
 # find the module half loaded and its lock held by a thread that is no more; so a fork waits.
 importing = threading.RLock()
 
+_armed = False
+
 # Every registered object that is still alive; changed only by register(), read in the child.
 _registered: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 
@@ -39,7 +41,20 @@ def _after_fork() -> None:
         thing.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
+def arm() -> None:
+    """Begin to look after forks; called when a store is opened, and does something once.
+
+    Whoever registers last is asked first. This must be asked before ``logging``, whose lock an import may
+    need, so both modules that a store needs and that register themselves are imported here; by a worker
+    they must not be, while another thread may be forking.
+    """
+    global _armed
+    if _armed or not hasattr(os, "register_at_fork"):
+        return
+    _armed = True
+    import concurrent.futures.thread  # noqa: F401
+    import logging  # noqa: F401
+
     os.register_at_fork(
         before=lambda: importing.acquire(),
         after_in_parent=lambda: importing.release(),

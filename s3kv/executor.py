@@ -149,6 +149,8 @@ class RequestExecutor:
         self._pool: ThreadPoolExecutor | None = None
         self._leader = self._make_leader(self)
         self._alarm = Alarm(self._resume)
+        # At exit, the only threads whose tasks are still carried out.
+        self._callers: set[int | None] | None = None
 
     # ---------------------------------------------------------------- callers
 
@@ -157,8 +159,10 @@ class RequestExecutor:
 
         KeyboardInterrupt cancels the task and comes through at once.
         """
-        self.queue.append(task)
         call = task.call
+        if self._callers is not None and task.caller not in self._callers:
+            call.cancel()
+        self.queue.append(task)
         try:
             self._announce()
             if call.deadline is None:
@@ -316,7 +320,11 @@ class RequestExecutor:
         return True
 
     def keep_only(self, callers: set[int | None]) -> None:
-        """Cancel the tasks that no thread among ``callers`` waits for."""
+        """Cancel the tasks that no thread among ``callers`` waits for, now and from now on.
+
+        Their callers are daemon threads, and wait until the interpreter stops them for good.
+        """
+        self._callers = callers
         carried = [*self._running, *self._leader.carried(), *self._alarm.tasks()]
         for task in [*self.queue, *self._slow, *carried]:
             if task.caller not in callers:

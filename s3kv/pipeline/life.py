@@ -37,6 +37,7 @@ from ..timestamps import parse_http_date
 from ..xml import parse_error
 from .outcome import describe, service_error
 from .prepare import prepare
+from .redact import mask_answer, mask_error, secrets_of
 
 
 class Obtain(NamedTuple):
@@ -134,6 +135,7 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
         if credentials is None:
             credentials = yield Obtain(resources.credentials.fetch)
         tries += 1
+        wire: WireRequest | None = None
         error: S3KVError
         delay_hint: float | None = None
         try:
@@ -153,6 +155,7 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 call.attempts -= 1
                 continue
             error = describe(failure, call, clock.monotonic())
+            mask_error(error, secrets_of(credentials, wire))
             if verdict is Verdict.FAIL:
                 raise error from failure.__cause__
             if verdict is Verdict.UNREACHABLE and not memory.answered:
@@ -161,12 +164,14 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 if clock.monotonic() - began >= policy.unreachable_for:
                     raise _given_up(EndpointUnreachable, error, call, clock) from error
         except S3KVError as failure:
+            mask_error(failure, secrets_of(credentials, wire))
             raise describe(failure, call, clock.monotonic()) from failure.__cause__
         else:
             memory.answered = True
             status = response.status
             if status < 300:
                 return response
+            mask_answer(response, secrets_of(credentials, wire))
             response.error = parse_error(response.body)
             if not moved and resources.relocate(response, endpoint):
                 moved = True

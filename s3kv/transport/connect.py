@@ -5,6 +5,8 @@ This module, and with it urllib3, is imported at the first connection.
 
 from __future__ import annotations
 
+import contextlib
+
 # Looking up a name loads this codec; it is loaded here because a fork waits for this module's imports.
 import encodings.idna  # noqa: F401
 import socket
@@ -16,14 +18,32 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util.ssl_ import ssl_wrap_socket
 
+from ..call import Call
 from ..errors import TransportError
 from ..messages import Origin, Settings
 from .connection import Connection
 from .proxy import find_proxy, open_tunnel
 
 
+class _Handshake:
+    """A handshake under way, as what its call waits on.
+
+    Has a descriptor of its own for the socket, because TLS takes the first one away.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock.dup()
+
+    def abort(self) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
 def open_connection(
-    origin: Origin, settings: Settings, context: ssl.SSLContext | None, timeout: float
+    origin: Origin, settings: Settings, context: ssl.SSLContext | None, timeout: float, call: Call
 ) -> Connection:
     """A new connection to ``origin``, straight or through the environment's proxy.
 
@@ -31,6 +51,7 @@ def open_connection(
         context: The TLS context; needed for https origins.
         timeout: Seconds that connecting may take, for each address that the name has, and again for the
             handshakes.
+        call: What the connection is for; stopping it ends the handshakes.
 
     Raises:
         TransportError: ``reason`` tells a refused connection from a timeout and from TLS.
@@ -47,9 +68,15 @@ def open_connection(
         if origin.scheme == "https":
             assert context is not None
             until = monotonic() + timeout
-            if proxy is not None:
-                open_tunnel(sock, proxy, origin, timeout)
-            sock = _wrap(sock, origin.host, where, context, until - monotonic(), timeout)
+            handshake = _Handshake(sock)
+            call.attach(handshake)
+            try:
+                if proxy is not None:
+                    open_tunnel(sock, proxy, origin, timeout)
+                sock = _wrap(sock, origin.host, where, context, until - monotonic(), timeout)
+            finally:
+                call.detach()
+                handshake.close()
         return Connection(
             sock,
             tls=origin.scheme == "https",

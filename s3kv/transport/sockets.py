@@ -87,7 +87,7 @@ class SocketTransport:
             if timeout <= 0:
                 raise TransportError("the deadline has passed", reason="timeout")
         context = self._tls() if origin.scheme == "https" else None
-        connection = open_connection(origin, self._settings, context, timeout)
+        connection = open_connection(origin, self._settings, context, timeout, call)
         self._open.add(connection)
         return connection
 

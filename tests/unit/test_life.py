@@ -585,6 +585,12 @@ def test_an_answer_to_another_request_counts_too() -> None:
     assert trace.pauses == [1, 2, 4, 8, 16, 32, 32]
 
 
+def test_other_failures_of_an_endpoint_that_nobody_reached_are_not_hurried() -> None:
+    """A connection that is refused once and then cut is a connection: its pauses go past ten seconds."""
+    trace = run([failure("connect"), *(failure("closed") for _ in range(5)), answer()], World())
+    assert trace.pauses == [1, 2, 4, 8, 16, 32]
+
+
 def test_an_unreachable_endpoint_ends_with_the_deadline_or_the_attempts_where_they_are_nearer() -> None:
     """Ten seconds are the most, not the least."""
     trace = run([failure("connect") for _ in range(3)], World(), timeout=5.0)

@@ -424,13 +424,20 @@ def test_a_silent_handshake_is_a_transient_failure(trusted: Authority, open_stor
 
 def test_a_busy_connection_does_not_delay_the_timeouts_of_others(open_store: OpenStore) -> None:
     """One answer that floods in must not keep the clock of the rest from being looked at."""
+    go = [threading.Event(), threading.Event()]
     flood: list[Step] = [READ, Send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")]
     flood.append(Flood(b"10000\r\n" + b"x" * 65536 + b"\r\n", limit=2_000_000_000))
-    with ScriptedServer([READ, Send(ok()), *flood], [READ, Send(ok()), READ, HOLD], lenient=True) as server:
+    script = [[READ, Wait(go[0]), Send(ok()), READ, HOLD], [READ, Wait(go[1]), Send(ok()), *flood]]
+    with ScriptedServer(*script, lenient=True) as server:
         store = open_store(server, policy=FAST)
-        both = [Background(lambda: store.put("key", b"")) for _ in range(2)]
-        for call in both:
-            call.result()
+        calls = []
+        for number in range(2):
+            calls.append(Background(lambda: store.put("key", b"")))
+            _until(lambda: len(server.requests) > number)  # noqa: B023 (called at once)
+        for number in range(2):
+            go[number].set()
+            calls[number].result()
+        # The connection that came back last is used first: this one gets the flood, the other silence.
         first = Background(lambda: store.with_timeout(0.6).get("flood"))
         time.sleep(0.1)
         _assert_deadline(lambda: store.with_timeout(TIMEOUT).get("silent"))

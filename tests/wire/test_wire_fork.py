@@ -96,7 +96,7 @@ def _echo(request: Recorded) -> bytes:
 ECHO = [Forever(READ, Answer(_echo))]
 
 
-def _run(code: str, *arguments: str, seconds: float = 12, variables: dict[str, str] | None = None) -> str:
+def _run(code: str, *arguments: str, seconds: float = 8, variables: dict[str, str] | None = None) -> str:
     """The output of a program, which must end well and complain about nothing."""
     # Python 3.12 and later warn of every fork of a process with threads.
     command = [

@@ -1,0 +1,38 @@
+"""Keeping secrets out of what a store or a proxy says back."""
+
+from __future__ import annotations
+
+from ..credentials.value import Credentials
+from ..errors import S3KVError
+from ..keys import encode_query
+from ..messages import Response, WireRequest
+
+_MASK = "…"
+_SIGNATURE = "Signature="
+
+
+def secrets_of(credentials: Credentials, request: WireRequest | None) -> list[str]:
+    """What must not be repeated: keys, token and signature, as they are and as a URL would hold them."""
+    secrets = [credentials.secret_key, credentials.token or ""]
+    for name, value in request.headers if request is not None else ():
+        if name == "Authorization":
+            secrets.append(value.rpartition(_SIGNATURE)[2])
+    plain = [secret for secret in secrets if secret]
+    return plain + [encode_query(secret) for secret in plain if encode_query(secret) != secret]
+
+
+def mask_answer(response: Response, secrets: list[str]) -> None:
+    """Mask secrets in the body and the headers of an error answer, which errors quote."""
+    for secret in secrets:
+        response.body = response.body.replace(secret.encode("utf-8"), _MASK.encode("utf-8"))
+        for name, value in response.headers.items():
+            if secret in value:
+                response.headers[name] = value.replace(secret, _MASK)
+
+
+def mask_error(error: S3KVError, secrets: list[str]) -> None:
+    """Mask secrets in the message of a failure."""
+    for secret in secrets:
+        if secret in error.message:
+            error.message = error.message.replace(secret, _MASK)
+            error.args = (error.message,)

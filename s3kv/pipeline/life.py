@@ -152,7 +152,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 # Nothing is wrong with the store: its idle time ran out. Costs no attempt.
                 fresh = True
                 tries -= 1
-                call.attempts -= 1
+                if wire is not None:
+                    call.attempts -= 1
                 continue
             error = describe(failure, call, clock.monotonic())
             mask_error(error, secrets_of(credentials, wire))
@@ -215,7 +216,7 @@ def _learn_skew(response: Response, now: float, clock: Clock, memory: Memory) ->
 
 def _given_up(kind: type[S3KVError], last: S3KVError, call: Call, clock: Clock) -> S3KVError:
     """The error that ends the tries, with the facts of the last failure."""
-    times = "once" if call.attempts == 1 else f"{call.attempts} times"
+    times = "once" if call.attempts <= 1 else f"{call.attempts} times"
     reason = "the store's timeout passed" if kind is DeadlineExceeded else "given up"
     return kind(
         f"{reason} after trying {times}: {last.message}",

@@ -9,6 +9,8 @@ from ..messages import Response, WireRequest
 
 _MASK = "…"
 _SIGNATURE = "Signature="
+# The beginning of a secret up to this many characters tells nothing.
+_TELLING = 4
 
 
 def secrets_of(credentials: Credentials, request: WireRequest | None) -> list[str]:
@@ -31,8 +33,10 @@ def mask_answer(response: Response, secrets: list[str]) -> None:
 
 
 def mask_error(error: S3KVError, secrets: list[str]) -> None:
-    """Mask secrets in the message of a failure."""
+    """Mask secrets in the message of a failure, also those that an excerpt has cut short."""
     for secret in secrets:
-        if secret in error.message:
-            error.message = error.message.replace(secret, _MASK)
-            error.args = (error.message,)
+        for length in range(len(secret), _TELLING, -1):
+            if secret[:length] in error.message:
+                error.message = error.message.replace(secret[:length], _MASK)
+                error.args = (error.message,)
+                break

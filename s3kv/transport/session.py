@@ -7,6 +7,7 @@ the signed headers and the body are ours, to the byte. Redirects are not followe
 
 from __future__ import annotations
 
+import threading
 from time import monotonic
 from typing import Any
 
@@ -42,6 +43,15 @@ class SessionTransport:
 
     def exchange(self, request: WireRequest, call: Call) -> Response:
         """Send one request through the session's adapter for its URL."""
+        attempt = _Attempt(self, request, call)
+        call.attach(attempt)
+        try:
+            return attempt.answer()
+        finally:
+            call.detach()
+
+    def send(self, request: WireRequest, call: Call) -> Response:
+        """Send one request in the current thread, which nothing can wake while it waits."""
         url = f"{request.origin}{request.target}"
         prepared = _prepare(self._session, request, url)
         options = self._session.merge_environment_settings(url, {}, True, None, None)
@@ -97,6 +107,48 @@ class SessionTransport:
 
     def __repr__(self) -> str:
         return f"<SessionTransport over {type(self._session).__name__}>"
+
+
+class _Attempt:
+    """One request in a thread of its own, so that whoever waits for it can be told to stop.
+
+    A session gives no hold on the socket it waits on. A thread that is left behind ends with the read
+    timeout, and keeps no interpreter from ending.
+    """
+
+    def __init__(self, transport: SessionTransport, request: WireRequest, call: Call) -> None:
+        self._send = transport.send
+        self._request = request
+        self._call = call
+        self._response: Response | None = None
+        self._error: BaseException | None = None
+        self._done = threading.Event()
+
+    def answer(self) -> Response:
+        try:
+            threading.Thread(target=self._run, name="s3kv-session", daemon=True).start()
+        except RuntimeError:
+            # Too late for threads: the interpreter is about to exit.
+            self._run()
+        self._done.wait()
+        try:
+            if self._error is not None:
+                raise self._error
+            if self._response is None:
+                raise TransportError("the request was given up", reason="closed", sent=True)
+            return self._response
+        finally:
+            self._error = None
+
+    def _run(self) -> None:
+        try:
+            self._response = self._send(self._request, self._call)
+        except BaseException as error:
+            self._error = error
+        self._done.set()
+
+    def abort(self) -> None:
+        self._done.set()
 
 
 def _prepare(session: requests.Session, request: WireRequest, url: str) -> requests.PreparedRequest:

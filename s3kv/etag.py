@@ -10,6 +10,8 @@ def quoted(text: str) -> str:
     if not text:
         return ""
     text = text.strip()
+    if text.startswith('W/"'):
+        return text
     if text.startswith('"') and text.endswith('"') and len(text) > 1:
         return text
     if text.startswith("&quot;") and text.endswith("&quot;"):

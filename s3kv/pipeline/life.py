@@ -133,7 +133,10 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     while True:
         credentials = resources.credentials.peek()
         if credentials is None:
-            credentials = yield Obtain(resources.credentials.fetch)
+            try:
+                credentials = yield Obtain(resources.credentials.fetch)
+            except S3KVError as failure:
+                raise describe(failure, call, clock.monotonic()) from failure.__cause__
         tries += 1
         wire: WireRequest | None = None
         error: S3KVError

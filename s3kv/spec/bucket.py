@@ -10,7 +10,9 @@ import re
 from ..errors import SpecError
 
 _STANDARD = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*").fullmatch
-_LEGACY = re.compile(r"[A-Za-z0-9._-]+").fullmatch
+_LEGACY = re.compile(
+    r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?)*"
+).fullmatch
 _ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}").fullmatch
 
 _RESERVED_STARTS = ("xn--", "sthree-")

@@ -6,7 +6,9 @@ import re
 
 from ..errors import SpecError
 
-_URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/?#\[\]@:]+)(?::([0-9]{1,5}))?(/[^?#]*)?").fullmatch
+_URL = re.compile(
+    r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/?#\[\]@:]+)(?::([0-9]{1,5}))?(/[^?#]*)?", re.IGNORECASE
+).fullmatch
 
 
 def split_endpoint(url: str, *, member: str = "endpoint") -> tuple[str, str, int | None, str]:
@@ -29,7 +31,7 @@ def split_endpoint(url: str, *, member: str = "endpoint") -> tuple[str, str, int
             "port and a path if need be, but no user information, query or fragment",
             member=member,
         )
-    return match[1], match[2].lower(), port, match[4] or ""
+    return match[1].lower(), match[2].lower(), port, match[4] or ""
 
 
 def _possible(host: str) -> bool:

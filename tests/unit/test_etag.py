@@ -42,3 +42,8 @@ def test_an_answer_that_must_have_an_etag_is_refused_without() -> None:
     for headers in ({}, {"etag": ""}):
         with pytest.raises(MalformedResponse, match="ETag"):
             required(headers)
+
+
+def test_a_weak_etag_is_left_as_it_is() -> None:
+    """Quoting it again would make it match nothing."""
+    assert quoted('W/"abc"') == 'W/"abc"'

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import s3kv
 from s3kv.errors import SpecError
 from s3kv.spec.bucket import check_bucket
+from s3kv.spec.endpoint_url import split_endpoint
 from s3kv.spec.spec import Spec
 from s3kv.spec.url import format_url, parse_url
 
@@ -441,3 +442,15 @@ def test_a_long_url_is_not_shown_at_length() -> None:
 def test_the_spec_is_exported() -> None:
     """Users name it in annotations."""
     assert s3kv.Spec is Spec
+
+
+@pytest.mark.parametrize("name", ["A..b", "-Ab", "Ab-", "ab_", "_ab", ".Ab", "Ab."])
+def test_names_from_before_2018_have_proper_labels_too(name: str) -> None:
+    """Labels are not empty, and start and end with a letter or digit."""
+    with pytest.raises(SpecError):
+        check_bucket(name)
+
+
+def test_the_scheme_of_an_endpoint_is_as_good_in_capitals() -> None:
+    """RFC 3986, section 3.1."""
+    assert split_endpoint("HTTPS://Example.COM:9000/a") == ("https", "example.com", 9000, "/a")

@@ -48,14 +48,21 @@ def _value(path: str, size: int = 1) -> bytes:
 
 @dataclass(frozen=True)
 class Counted:
-    """Hold a request for some milliseconds, counted, then answer it with its own path."""
+    """Hold a request for some milliseconds, counted, then answer it with its own path.
+
+    The first ones are held until so many are there together as are to be, at most.
+    """
 
     gauge: Gauge
+    until: int
     size: int = 1
-    seconds: float = 0.003
+    seconds: float = 0.002
 
     def run(self, peer: Peer) -> None:
         with self.gauge:
+            patience = time.monotonic() + 3
+            while self.gauge.peak < self.until and time.monotonic() < patience:
+                time.sleep(0.001)
             time.sleep(self.seconds)
         peer.send(ok(_value(peer.requests[-1].path, self.size)))
 
@@ -84,9 +91,7 @@ def test_no_more_requests_are_under_way_than_the_limit(
             path = f"/bucket/{number}-{turn}"
             assert store.get(f"{number}-{turn}") == _value(path, size)
 
-    with ScriptedServer(
-        then=[Forever(READ, Counted(gauge, size, 0.001 if limit == 1 else 0.003))]
-    ) as server:
+    with ScriptedServer(then=[Forever(READ, Counted(gauge, limit, size))]) as server:
         store = open_store(server, executor=new_executor(limit), session=transport)
         with ThreadPoolExecutor(64) as pool:
             list(pool.map(work, range(64)))
@@ -99,7 +104,7 @@ def test_the_limit_counts_the_requests_of_all_stores_that_share_it(open_store: O
     """It is the executor's, whatever store a request belongs to."""
     gauge = Gauge()
     executor = new_executor(4)
-    with ScriptedServer(then=[Forever(READ, Counted(gauge))]) as server:
+    with ScriptedServer(then=[Forever(READ, Counted(gauge, 4))]) as server:
         stores = [open_store(server, executor=executor) for _ in range(4)]
         with ThreadPoolExecutor(32) as pool:
             results = list(pool.map(lambda number: stores[number % 4].get(str(number)), range(200)))
@@ -124,7 +129,7 @@ def test_the_environment_says_how_many_requests_are_under_way(variable: str | No
     """TENSORSTORE_S3_REQUEST_CONCURRENCY bounds the process; 32 without it."""
     gauge = Gauge()
     environment = {} if variable is None else {"TENSORSTORE_S3_REQUEST_CONCURRENCY": variable}
-    with ScriptedServer(then=[Forever(READ, Counted(gauge, seconds=0.05))]) as server:
+    with ScriptedServer(then=[Forever(READ, Counted(gauge, min(limit, 24), seconds=0.01))]) as server:
         subprocess.run([sys.executable, "-c", LIMITED, server.url], env=environment, check=True, timeout=12)
         assert len(server.requests) == 24
     assert gauge.peak == min(limit, 24)

@@ -194,11 +194,15 @@ class Store(MutableMapping[str, bytes]):
             prefix: Relative to the store's path; default: every key.
             start_after: Leave out keys up to and including this one.
         """
-        first = PageRequest(
-            self._prefix(prefix),
-            start_after="" if start_after is None else self._path + _check_text(start_after),
-        )
-        return self._entries(first)
+        full = self._prefix(prefix)
+        start = "" if start_after is None else self._path + _check_text(start_after)
+        # Some stores refuse a start outside the prefix, and it is needless: before it, it leaves nothing
+        # out, and behind it, everything.
+        if not start.startswith(full):
+            if start > full:
+                return iter(())
+            start = ""
+        return self._entries(PageRequest(full, start_after=start))
 
     def _entries(self, first: PageRequest) -> Iterator[ListEntry]:
         skip = len(self._path)

@@ -110,8 +110,8 @@ def test_a_scan_starts_after_a_key_whether_it_exists_or_not(many: s3kv.Store, st
         pytest.param("file-0049", FILES[50:100], id="a key"),
         pytest.param("file-0049-and-more", FILES[50:100], id="between keys"),
         pytest.param("file-00", FILES[:100], id="the prefix"),
-        pytest.param("a", FILES[:100], id="before", marks=pytest.mark.feature("list-start-outside-prefix")),
-        pytest.param("file-01", [], id="behind", marks=pytest.mark.feature("list-start-outside-prefix")),
+        pytest.param("a", FILES[:100], id="before"),
+        pytest.param("file-01", [], id="behind"),
     ],
 )
 def test_a_prefix_and_a_start_go_together(many: s3kv.Store, start: str, expected: list[str]) -> None:

@@ -360,7 +360,7 @@ def test_an_object_in_tiny_chunks_takes_time_in_proportion(open_store: OpenStore
 
 def test_an_object_in_tiny_chunks_takes_memory_in_proportion(open_store: OpenStore) -> None:
     """A chunk of one byte does not cost a hundred."""
-    value = b"x" * 200_000
+    value = b"x" * 100_000
     data = CHUNKED + b"1\r\nx\r\n" * len(value) + b"0\r\n\r\n"
     with ScriptedServer([READ, Send(data)]) as server:
         store = open_store(server)

@@ -175,8 +175,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
             status = response.status
             if status < 300:
                 return response
-            mask_answer(response, secrets_of(credentials, wire))
             response.error = parse_error(response.body)
+            mask_answer(response, secrets_of(credentials, wire))
             if not moved and resources.relocate(response, endpoint):
                 moved = True
                 tries -= 1

@@ -9,6 +9,7 @@ from ..messages import Response, WireRequest
 
 _MASK = "…"
 _SIGNATURE = "Signature="
+_QUOTED = ("location", "x-amz-request-id", "x-amz-id-2")
 # The beginning of a secret up to this many characters tells nothing.
 _TELLING = 4
 
@@ -24,12 +25,30 @@ def secrets_of(credentials: Credentials, request: WireRequest | None) -> list[st
 
 
 def mask_answer(response: Response, secrets: list[str]) -> None:
-    """Mask secrets in the body and the headers of an error answer, which errors quote."""
+    """Mask secrets in what errors quote of an answer: its words, not the codes that decisions rest on.
+
+    Args:
+        response: An answer whose body has been parsed.
+    """
+
+    def mask(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, _MASK)
+        return text
+
+    told = response.error
+    if told is not None:
+        response.error = told._replace(
+            message=mask(told.message),
+            request_id=mask(told.request_id),
+            host_id=mask(told.host_id),
+            endpoint=mask(told.endpoint),
+        )
+    for name in _QUOTED:
+        if name in response.headers:
+            response.headers[name] = mask(response.headers[name])
     for secret in secrets:
         response.body = response.body.replace(secret.encode("utf-8"), _MASK.encode("utf-8"))
-        for name, value in response.headers.items():
-            if secret in value:
-                response.headers[name] = value.replace(secret, _MASK)
 
 
 def mask_error(error: S3KVError, secrets: list[str]) -> None:

@@ -18,7 +18,7 @@ from tests.wire.scripted import READ, Answer, Forever, Peer, Recorded, ScriptedS
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 OPENING = """
-import os, re, signal, sys, threading, time, traceback
+import faulthandler, os, re, signal, sys, threading, time, traceback
 import s3kv
 
 store = s3kv.Store(bucket="bucket", endpoint=sys.argv[1], aws_region="us-east-1",
@@ -66,8 +66,9 @@ class Traffic:
 def forked(work):
     child = os.fork()
     if child == 0:
-        # A child that hangs is killed, so that the parent can tell.
-        signal.alarm(3)
+        # A child that hangs says where, and is killed, so that the parent can tell.
+        faulthandler.register(signal.SIGALRM, chain=True)
+        signal.alarm(6)
         status = 1
         try:
             work()
@@ -96,7 +97,7 @@ def _echo(request: Recorded) -> bytes:
 ECHO = [Forever(READ, Answer(_echo))]
 
 
-def _run(code: str, *arguments: str, seconds: float = 8, variables: dict[str, str] | None = None) -> str:
+def _run(code: str, *arguments: str, seconds: float = 12, variables: dict[str, str] | None = None) -> str:
     """The output of a program, which must end well and complain about nothing."""
     # Python 3.12 and later warn of every fork of a process with threads.
     command = [

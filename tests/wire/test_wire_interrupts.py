@@ -215,6 +215,7 @@ def test_ctrl_c_ends_the_wait_for_a_turn() -> None:
     """Of a call that has not begun, because the limit is reached."""
     with ScriptedServer([READ, HOLD]) as server, running(CROWDED, server.url) as program:
         assert program.line() == ["ready"]
+        _until(lambda: len(server.requests) == 1)
         time.sleep(0.1)
         sent = program.interrupt()
         words = program.line()

@@ -6,6 +6,7 @@ too. Objects that hold such things register here and are told, in the child, to 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -38,7 +39,9 @@ def _after_fork() -> None:
     global importing
     importing = threading.RLock()
     for thing in list(_registered):
-        thing.after_fork()
+        # One that fails must not keep the others from starting afresh.
+        with contextlib.suppress(OSError):
+            thing.after_fork()
 
 
 def arm() -> None:
@@ -53,7 +56,11 @@ def arm() -> None:
         return
     _armed = True
     import concurrent.futures.thread  # noqa: F401
+    import hmac
     import logging  # noqa: F401
+
+    # OpenSSL loads each algorithm at its first use, under a lock that a child would inherit.
+    hmac.digest(b"", b"", "sha256")
 
     os.register_at_fork(
         before=lambda: importing.acquire(),

@@ -150,10 +150,16 @@ class Multiplexer:
                     self._forget(descriptor)
 
     def _open(self) -> select.epoll:
-        self._poller = select.epoll()
-        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._poller.register(self._bell, select.EPOLLIN)
-        return self._poller
+        poller = select.epoll()
+        bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            poller.register(bell, select.EPOLLIN)
+        except OSError:
+            os.close(bell)
+            raise
+        self._bell = bell
+        self._poller = poller
+        return poller
 
     # ---------------------------------------------------------------- one operation
 
@@ -310,6 +316,7 @@ class Multiplexer:
         if self._poller is not None:
             self._poller.close()
             self._poller = None
+        if self._bell >= 0:
             os.close(self._bell)
             self._bell = -1
 

@@ -95,10 +95,11 @@ class SocketTransport:
         with self._lock:
             # Reading a bundle of certificates takes tens of milliseconds: once is enough.
             if self._context is None:
+                # OpenSSL's first use is like an import: a child must not be forked in the middle of it.
                 with forksafe.importing:
                     from .tls import ca_bundle, tls_context
 
-                self._context = tls_context(ca_bundle(os.environ))
+                    self._context = tls_context(ca_bundle(os.environ))
             return self._context
 
     def close(self) -> None:

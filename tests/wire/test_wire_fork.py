@@ -43,18 +43,19 @@ def sockets():
     return {target for _, target in descriptors("socket:")}
 
 class Traffic:
-    def __init__(self, threads):
+    def __init__(self, threads, settled=True):
         self.stopping = False
         self.errors = []
+        self.turns = [0] * threads
         self.threads = [threading.Thread(target=self.run, args=(n,), daemon=True) for n in range(threads)]
         for thread in self.threads: thread.start()
+        while settled and not self.errors and min(self.turns) < 5: time.sleep(0.001)
 
     def run(self, number):
-        turn = 0
         try:
             while not self.stopping:
-                check(f"parent-{number}-{turn}")
-                turn += 1
+                check(f"parent-{number}-{self.turns[number]}")
+                self.turns[number] += 1
         except BaseException:
             self.errors.append(traceback.format_exc())
 
@@ -124,7 +125,6 @@ def test_a_child_works_at_once_in_the_middle_of_traffic() -> None:
     """Many times, so that locks and queues are met in every state; the parent goes on unharmed."""
     code = """
 traffic = Traffic(6)
-time.sleep(0.3)
 def work():
     for turn in range(3): check(f"child-{os.getpid()}-{turn}")
 for _ in range(25):
@@ -147,7 +147,7 @@ def test_a_child_works_that_is_forked_during_the_first_requests(
     code = """
 store = s3kv.Store(bucket="bucket", endpoint=sys.argv[1], aws_region="us-east-1",
                    aws_credentials={"type": sys.argv[2]})
-traffic = Traffic(3)
+traffic = Traffic(3, settled=False)
 time.sleep(float(sys.argv[3]))
 def work():
     for turn in range(3): check(f"child-{os.getpid()}-{turn}")
@@ -193,7 +193,6 @@ def test_a_child_shares_no_socket_with_its_busy_parent() -> None:
     """Connections that carry a request at that moment belong to the parent alone."""
     code = """
 traffic = Traffic(6)
-time.sleep(0.2)
 def work():
     first = sockets()
     check("child")
@@ -212,6 +211,56 @@ traffic.stop()
     assert parents
     assert len(children) >= 5
     assert not parents & children
+
+
+OPENING_STAGES = {
+    "connecting": """
+import socket
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen(0)
+crowd = [socket.socket() for _ in range(4)]
+for each in crowd:
+    each.setblocking(False)
+    each.connect_ex(listener.getsockname())
+url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+""",
+    "a handshake": """
+import socket
+listener = socket.create_server(("127.0.0.1", 0))
+url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+""",
+}
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="a socket that another thread is still opening is not known yet: the child keeps a copy, unused",
+)
+@needs_proc
+@pytest.mark.parametrize("stage", OPENING_STAGES.values(), ids=OPENING_STAGES)
+def test_a_child_shares_no_socket_that_is_being_opened(stage: str) -> None:
+    """It would keep the connection open when the parent closes it."""
+    code = f"""
+check("warm")
+{stage}
+ours = sockets()
+slow = s3kv.Store(bucket="bucket", endpoint=url, aws_region="us-east-1", timeout=2,
+                  aws_credentials={{"type": "anonymous"}})
+threading.Thread(target=lambda: slow.get("key"), daemon=True).start()
+while not sockets() - ours: time.sleep(0.001)
+time.sleep(0.1)
+opening = sockets() - ours
+assert opening
+def work():
+    shared = sockets() & opening
+    assert not shared, f"shared: {{shared}}"
+    check("child")
+wait(forked(work))
+os._exit(0)
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)
 
 
 @needs_proc
@@ -236,7 +285,6 @@ def test_a_child_works_over_tls(trusted: Authority) -> None:
     """The state of a TLS connection cannot be shared at all."""
     code = """
 traffic = Traffic(3)
-time.sleep(0.2)
 def work():
     for turn in range(3): check(f"child-{turn}")
 for _ in range(5): wait(forked(work))
@@ -256,7 +304,6 @@ def grandchild():
 def work():
     check("child")
     traffic = Traffic(2)
-    time.sleep(0.05)
     inner = forked(grandchild)
     wait(inner)
     traffic.stop()
@@ -271,7 +318,6 @@ def test_a_child_that_ends_as_usual_does_so_at_once() -> None:
     """The parent's threads, which it does not have, are not waited for; nor does it disturb the parent."""
     code = """
 traffic = Traffic(4)
-time.sleep(0.1)
 start = time.monotonic()
 child = os.fork()
 if child == 0:
@@ -322,7 +368,6 @@ def test_a_call_that_was_waiting_for_its_turn_is_the_parents() -> None:
 
     code = """
 traffic = Traffic(6)
-time.sleep(0.1)
 def work():
     start = time.monotonic()
     check(f"child-{os.getpid()}")

@@ -163,7 +163,7 @@ def open_store() -> Iterator[OpenStore]:
         bucket: str = "bucket",
         path: str = "",
         credentials: str = "anonymous",
-        region: str = "us-east-1",
+        region: str | None = "us-east-1",
         session: Any = None,
         timeout: float | None = None,
         policy: RetryPolicy | None = None,
@@ -172,13 +172,14 @@ def open_store() -> Iterator[OpenStore]:
         timer: Timer | None = None,
         executor: RequestExecutor | None = None,
     ) -> s3kv.Store:
-        members = {
+        members: dict[str, Any] = {
             "bucket": bucket,
             "path": path,
             "endpoint": where if isinstance(where, str) else where.url,
-            "aws_region": region,
             "aws_credentials": {"type": credentials},
         }
+        if region is not None:
+            members["aws_region"] = region
         if not any((policy, settings, clock, timer, executor)):
             store = s3kv.Store(members, session=session, timeout=timeout)
             opened.append(store)

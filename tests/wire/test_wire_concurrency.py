@@ -16,6 +16,8 @@ import pytest
 import requests
 
 import s3kv
+from s3kv.executor import RequestExecutor
+from s3kv.pipeline.multiplex import Spreader
 from s3kv.pipeline.shared import new_executor
 from tests.wire.authority import Authority
 from tests.wire.conftest import FAST, OpenStore
@@ -111,6 +113,24 @@ def test_the_limit_counts_the_requests_of_all_stores_that_share_it(open_store: O
             results = list(pool.map(lambda number: stores[number % 4].get(str(number)), range(200)))
         assert results == [_value(f"/bucket/{number}") for number in range(200)]
         assert gauge.peak == 4
+
+
+@pytest.mark.parametrize("limit", [1, 8])
+def test_the_limit_holds_where_the_system_has_no_epoll(limit: int, open_store: OpenStore) -> None:
+    """Each request has a thread of its own there, and nothing else changes."""
+    gauge = Gauge()
+
+    def work(number: int) -> None:
+        for turn in range(3):
+            assert store.get(f"{number}-{turn}") == _value(f"/bucket/{number}-{turn}")
+
+    with ScriptedServer(then=[Forever(READ, Counted(gauge, limit, seconds=0.001))]) as server:
+        store = open_store(server, executor=RequestExecutor(limit, Spreader))
+        with ThreadPoolExecutor(24) as pool:
+            list(pool.map(work, range(24)))
+        assert gauge.peak == limit
+        assert len(server.connections) <= limit
+        assert len(server.requests) == 72
 
 
 LIMITED = """

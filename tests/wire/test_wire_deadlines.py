@@ -94,6 +94,7 @@ def test_the_timeout_ends_an_operation(steps: list[Step], used: bool, open_store
         if used:
             store.put("key", b"")
         _assert_deadline(lambda: store.with_timeout(TIMEOUT).get("key"))
+        _assert_given_up(server, steps)
 
 
 # Enough to see each way of reading; the rest is the same code.
@@ -119,6 +120,7 @@ def test_the_timeout_ends_an_operation_of_a_session(steps: list[Step], open_stor
     with requests.Session() as session, ScriptedServer(then=steps, lenient=True) as server:
         store = open_store(server, policy=policy, timeout=TIMEOUT, session=session)
         _assert_deadline(lambda: store.get("key"))
+        _assert_given_up(server, steps)
 
 
 TLS_DELAYS = [
@@ -453,6 +455,13 @@ def test_a_timeout_is_a_positive_number_of_seconds(timeout: Any, open_store: Ope
         store = open_store(server)
         with pytest.raises((ValueError, TypeError)):
             store.with_timeout(timeout)
+
+
+def _assert_given_up(server: ScriptedServer, steps: list[Step]) -> None:
+    """Assert that nobody waits for answers any more that nobody wants: their connections are closed."""
+    if steps is not DELAYS["is always busy"]:
+        for peer in server.connections:
+            assert peer.gone.wait(1), "a connection is still read from"
 
 
 def _assert_deadline(call: Callable[[], Any]) -> s3kv.DeadlineExceeded:

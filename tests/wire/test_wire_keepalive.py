@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
 import s3kv
 from s3kv.messages import Settings
@@ -18,6 +19,7 @@ from tests.wire.helpers import Background, Stopwatch
 from tests.wire.scripted import (
     CLOSE,
     FIN,
+    HOLD,
     READ,
     READ_HEAD,
     RESET,
@@ -340,6 +342,30 @@ def test_closing_a_store_ends_a_backoff_at_once(used: bool, open_store: OpenStor
             caught = call.error(3)
         assert isinstance(caught, s3kv.S3KVError)
         assert watch.seconds < 0.5
+
+
+@pytest.mark.parametrize("how", ["new connection", "used connection", "session"])
+def test_closing_a_store_ends_its_calls(how: str, open_store: OpenStore) -> None:
+    """Those that wait for an answer say that the store was closed; the connection goes with them."""
+    used = how == "used connection"
+    steps: list[Step] = [READ, HOLD]
+    with (
+        requests.Session() as session,
+        ScriptedServer([READ, Send(ok()), *steps] if used else steps) as server,
+    ):
+        store = open_store(server, session=session if how == "session" else None)
+        if used:
+            store.put("key", b"")
+        call = Background(lambda: store.get("key"))
+        _until(lambda: len(server.requests) == 1 + used)
+        time.sleep(0.02)
+        with Stopwatch() as watch:
+            store.close()
+            caught = call.error(3)
+        assert isinstance(caught, s3kv.StoreClosed)
+        assert caught.key == "key"
+        assert watch.seconds < 0.5
+        assert server.connections[0].gone.wait(1)
 
 
 def test_a_server_that_closes_after_every_answer_is_no_trouble(open_store: OpenStore) -> None:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
 from collections.abc import Mapping
+from typing import Any
 
 from urllib3.util.ssl_ import create_urllib3_context
 
 from ..errors import SpecError
 
 _CA_VARIABLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+
+
+class _ClientSocket(ssl.SSLSocket):
+    """A TLS socket that is closed when its peer has gone before the handshake.
+
+    Before 3.12, ssl leaves such a socket open with nobody to close it (a reset peer), or hands it out
+    without TLS. Its first question to the socket is for the peer's name.
+    """
+
+    def getpeername(self) -> Any:
+        try:
+            return super().getpeername()
+        except OSError as error:
+            self.close()
+            raise ConnectionResetError(errno.ECONNRESET, "the peer closed the connection") from error
 
 
 def ca_bundle(environ: Mapping[str, str]) -> tuple[str, str] | None:
@@ -40,6 +57,7 @@ def tls_context(bundle: tuple[str, str] | None) -> ssl.SSLContext:
     """
     context: ssl.SSLContext = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     context.check_hostname = True
+    context.sslsocket_class = _ClientSocket
     if bundle is None:
         paths = ssl.get_default_verify_paths()
         if paths.cafile or (paths.capath and os.listdir(paths.capath)) or os.name == "nt":

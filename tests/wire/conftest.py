@@ -1,4 +1,4 @@
-"""What every wire test gets: warnings as errors, no network but 127.0.0.1, a time limit."""
+"""What every wire test gets: no network but 127.0.0.1, and a time limit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +22,6 @@ from s3kv.spec.spec import Spec
 from tests.wire.authority import Authority
 from tests.wire.scripted import LOOPBACK, ScriptedServer
 
-HERE = Path(__file__).parent
-
 # Seconds that one test may take. A test that needs more is broken, or found a hang.
 LIMIT = 15
 
@@ -34,13 +31,6 @@ TOKEN = "FwoGZXIvYXdzEWIRETESTSsessionTOKEN//////////wEaDA=="
 
 # As patient as the real one in the number of attempts that tests look at, but fast.
 FAST = RetryPolicy(max_retries=4, initial_delay=0.001, max_delay=0.002)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Make every warning an error in this directory, unraisable exceptions included."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("error"), append=False)
 
 
 @pytest.fixture(autouse=True)

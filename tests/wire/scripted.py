@@ -25,7 +25,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol
 
 LOOPBACK = "127.0.0.1"
 
@@ -124,11 +123,12 @@ class Recorded:
         return {name.lower() for name, _ in self.headers}
 
 
-class Step(Protocol):
+class Step:
     """One thing that the server does on a connection."""
 
     def run(self, peer: Peer) -> None:
         """Do it; raise ``ClientGone`` when the client has gone."""
+        raise NotImplementedError
 
 
 class Peer:
@@ -257,7 +257,7 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class Read:
+class Read(Step):
     """Read one whole request and record it."""
 
     def run(self, peer: Peer) -> None:
@@ -265,7 +265,7 @@ class Read:
 
 
 @dataclass(frozen=True)
-class ReadHead:
+class ReadHead(Step):
     """Read until the head of a request is there, leave its body unread, record the head."""
 
     def run(self, peer: Peer) -> None:
@@ -278,7 +278,7 @@ class ReadHead:
 
 
 @dataclass(frozen=True)
-class Send:
+class Send(Step):
     """Send bytes in one piece."""
 
     data: bytes
@@ -288,7 +288,7 @@ class Send:
 
 
 @dataclass(frozen=True)
-class Trickle:
+class Trickle(Step):
     """Send pieces one by one, with a pause between them that lets the client read each alone."""
 
     pieces: Sequence[bytes]
@@ -304,7 +304,7 @@ class Trickle:
 
 
 @dataclass(frozen=True)
-class Flood:
+class Flood(Step):
     """Send a piece again and again until the client closes; at most ``limit`` bytes."""
 
     piece: bytes
@@ -317,7 +317,7 @@ class Flood:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Step):
     """Send what a function makes of the request that was read last."""
 
     make: Callable[[Recorded], bytes]
@@ -327,7 +327,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Wait:
+class Wait(Step):
     """Do nothing until an event is set."""
 
     event: threading.Event
@@ -337,7 +337,7 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Notify:
+class Notify(Step):
     """Set an event."""
 
     event: threading.Event
@@ -347,7 +347,7 @@ class Notify:
 
 
 @dataclass(frozen=True)
-class Fin:
+class Fin(Step):
     """Close the sending direction only; go on reading."""
 
     def run(self, peer: Peer) -> None:
@@ -358,7 +358,7 @@ class Fin:
 
 
 @dataclass(frozen=True)
-class Close:
+class Close(Step):
     """Close both directions: FIN now, RST for whatever the client still sends."""
 
     def run(self, peer: Peer) -> None:
@@ -366,7 +366,7 @@ class Close:
 
 
 @dataclass(frozen=True)
-class Reset:
+class Reset(Step):
     """Close with RST."""
 
     def run(self, peer: Peer) -> None:
@@ -374,7 +374,7 @@ class Reset:
 
 
 @dataclass(frozen=True)
-class Hold:
+class Hold(Step):
     """Read and forget whatever comes until the client closes."""
 
     def run(self, peer: Peer) -> None:
@@ -383,7 +383,7 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Stop:
+class Stop(Step):
     """Neither read nor send until the server stops: the client's bytes pile up."""
 
     def run(self, peer: Peer) -> None:
@@ -391,7 +391,7 @@ class Stop:
         raise ClientGone
 
 
-class Forever:
+class Forever(Step):
     """Repeat steps until the client closes."""
 
     def __init__(self, *steps: Step) -> None:
@@ -404,7 +404,7 @@ class Forever:
 
 
 @dataclass(frozen=True)
-class Tunnel:
+class Tunnel(Step):
     """Connect to an address and carry bytes both ways, as a proxy does after CONNECT."""
 
     address: tuple[str, int]

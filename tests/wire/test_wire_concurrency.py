@@ -49,7 +49,7 @@ def _value(path: str, size: int = 1) -> bytes:
 
 
 @dataclass(frozen=True)
-class Counted:
+class Counted(Step):
     """Hold a request for some milliseconds, counted, then answer it with its own path.
 
     The first ones are held until so many are there together as are to be, at most.
@@ -274,7 +274,7 @@ def test_every_result_is_ones_own(open_store: OpenStore) -> None:
             assert store.get(key) == _value(path, (1, 50, 5_000, 150_000)[kind % 4])
 
     @dataclass(frozen=True)
-    class Fickle:
+    class Fickle(Step):
         """Answer right, mostly; now and then close, reset, be busy or cut the answer short."""
 
         def run(self, peer: Peer) -> None:

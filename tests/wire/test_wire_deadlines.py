@@ -38,13 +38,13 @@ from tests.wire.scripted import (
     ok,
 )
 
-TIMEOUT = 0.15
+TIMEOUT = 0.1
 
 used_or_new = pytest.mark.parametrize("used", [False, True], ids=["new connection", "used connection"])
 
 
 @dataclass(frozen=True)
-class Dribble:
+class Dribble(Step):
     """Send a byte every few milliseconds until the client closes."""
 
     piece: bytes
@@ -260,7 +260,7 @@ def test_the_timeout_bounds_a_page_and_not_a_listing(open_store: OpenStore) -> N
     """Three pages of 0.15 s each are in time; one that takes longer is not."""
 
     @dataclass(frozen=True)
-    class Sleep:
+    class Sleep(Step):
         seconds: float
 
         def run(self, peer: Peer) -> None:
@@ -402,7 +402,7 @@ def test_a_slow_answer_that_never_falls_silent_is_waited_for(
     """The read timeout is for each silence, not for the answer."""
 
     @dataclass(frozen=True)
-    class Slowly:
+    class Slowly(Step):
         data: bytes
         pieces: int
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.wire.authority import Authority
-from tests.wire.scripted import READ, Answer, Forever, Peer, Recorded, ScriptedServer, ok
+from tests.wire.scripted import READ, Answer, Forever, Peer, Recorded, ScriptedServer, Step, ok
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
@@ -361,7 +361,7 @@ def test_a_call_that_was_waiting_for_its_turn_is_the_parents() -> None:
     """With a limit of one, a queue at the fork: the child starts with an empty one, and its own place."""
 
     @dataclass(frozen=True)
-    class Slow:
+    class Slow(Step):
         def run(self, peer: Peer) -> None:
             peer.server.stopping.wait(0.02)
             peer.send(ok(peer.requests[-1].path.encode()))

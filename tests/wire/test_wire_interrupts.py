@@ -245,7 +245,7 @@ def test_ctrl_c_may_come_again_and_again() -> None:
     """Each time the store goes on working, and no worker is lost."""
 
     @dataclass(frozen=True)
-    class Selective:
+    class Selective(Step):
         def run(self, peer: Peer) -> None:
             request = peer.requests[-1]
             if "slow" in request.target:

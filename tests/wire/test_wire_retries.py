@@ -175,7 +175,7 @@ def test_each_attempt_is_signed_for_its_own_time(keys: None, open_store: OpenSto
             super().__init__(0.5)
             self.now = 0.0
 
-        def time(self) -> float:  # type: ignore[override]
+        def time(self) -> float:
             return time.time() + self.now
 
     clock = Late()

@@ -28,6 +28,7 @@ from tests.wire.scripted import (
     Forever,
     ScriptedServer,
     Send,
+    Step,
     Trickle,
     Tunnel,
     Wait,
@@ -257,11 +258,11 @@ def test_an_exception_of_the_test_goes_before_the_servers_faults() -> None:
 @pytest.mark.parametrize(
     "steps", [[READ], [HOLD], [STOP], [Flood(b"x")], [Wait(threading.Event())]], ids=repr
 )
-def test_the_server_stops_whatever_it_is_doing(steps: list[object]) -> None:
+def test_the_server_stops_whatever_it_is_doing(steps: list[Step]) -> None:
     """At once, and leaves neither threads nor sockets."""
     before = threading.active_count(), _descriptors()
     start = time.monotonic()
-    with socket.socket() as sock, ScriptedServer(steps) as server:  # type: ignore[arg-type]
+    with socket.socket() as sock, ScriptedServer(steps) as server:
         sock.connect(server.address)
         _until(lambda: len(server.connections) == 1)
         time.sleep(0.01)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
+import socket
 import ssl
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,16 +15,19 @@ import pytest
 import requests
 
 import s3kv
+from s3kv.transport.tls import tls_context
 from tests.wire.authority import Authority
 from tests.wire.conftest import FAST, OpenStore, RecordingTimer
 from tests.wire.helpers import Stopwatch
 from tests.wire.scripted import (
     CLOSE,
     FIN,
+    LOOPBACK,
     READ,
     RESET,
     ScriptedServer,
     Send,
+    Step,
     Trickle,
     answer,
     chunked,
@@ -281,12 +287,12 @@ def test_large_values_are_sent_over_tls(
 
 @pytest.mark.parametrize("end", [FIN, CLOSE, RESET], ids=["FIN", "FIN, then RST", "RST"])
 def test_a_dead_tls_connection_is_replaced_for_free(
-    end: object, trusted: Authority, tls: ssl.SSLContext, open_store: OpenStore
+    end: Step, trusted: Authority, tls: ssl.SSLContext, open_store: OpenStore
 ) -> None:
     """Like a plain one: no attempt, no wait."""
     timer = RecordingTimer()
     script = [[READ, Send(ok()), READ, end], exchanges(ok(b"fine"))]
-    with ScriptedServer(*script, tls=tls, lenient=True) as server:  # type: ignore[arg-type]
+    with ScriptedServer(*script, tls=tls, lenient=True) as server:
         store = open_store(server, policy=FAST._replace(max_retries=1), timer=timer)
         store.put("key", b"")
         assert store.get("key") == b"fine"
@@ -300,11 +306,11 @@ def test_a_dead_tls_connection_is_replaced_for_free(
     ids=["length", "chunks", "large"],
 )
 def test_a_body_cut_short_over_tls_is_asked_for_again(
-    data: bytes, end: object, trusted: Authority, tls: ssl.SSLContext, open_store: OpenStore
+    data: bytes, end: Step, trusted: Authority, tls: ssl.SSLContext, open_store: OpenStore
 ) -> None:
     """An end without TLS's own goodbye is an end all the same."""
     script = [[READ, Send(data), end], exchanges(ok(b"whole"))]
-    with ScriptedServer(*script, tls=tls, lenient=True) as server:  # type: ignore[arg-type]
+    with ScriptedServer(*script, tls=tls, lenient=True) as server:
         assert open_store(server, policy=FAST).get("key") == b"whole"
 
 
@@ -331,3 +337,16 @@ def test_closing_a_store_closes_its_tls_connections(
             store.close()
         assert watch.seconds < 0.5
         assert server.connections[0].gone.wait(1)
+
+
+def test_a_peer_that_resets_before_the_handshake_leaves_no_socket_open() -> None:
+    """Not even where Python's ssl would: its half-made socket has no owner."""
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        sock = socket.create_connection(listener.getsockname())
+        peer, _ = listener.accept()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+        select.select([sock], [], [], 5)
+        with pytest.raises(ConnectionError):
+            tls_context(None).wrap_socket(sock, server_hostname="localhost")
+        assert sock.fileno() == -1

@@ -6,6 +6,7 @@
 """
 
 from ._version import __version__
+from .context import Context
 from .errors import (
     BatchError,
     BucketNotFound,
@@ -44,6 +45,7 @@ __all__ = [
     "ByteRangeError",
     "Changed",
     "ConditionFailed",
+    "Context",
     "CredentialsError",
     "DataLoss",
     "DeadlineExceeded",

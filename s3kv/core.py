@@ -10,18 +10,20 @@ from . import forksafe
 from ._version import __version__
 from .call import Call
 from .clock import Clock
-from .credentials.sources import Anonymous, Default, Environment
+from .context import Context, resolve
 from .credentials.value import CredentialsSource
 from .endpoint import Endpoint, aws_endpoint, custom_endpoint
 from .errors import StoreClosed
 from .executor import RequestExecutor
-from .messages import Response, Settings
+from .limits.rates import Rates
+from .messages import Pairs, Response, Settings
 from .pipeline.driver import Timer
 from .pipeline.life import Effect, Memory, Reach
 from .pipeline.operation import Operation
 from .pipeline.place import Place
-from .pipeline.shared import shared_executor
 from .retry import RetryPolicy
+from .spec.aws_credentials import AwsCredentials
+from .spec.resources import RESOURCES
 from .spec.spec import Spec
 from .transport.protocol import Transport
 
@@ -30,12 +32,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SOURCES: dict[str, Callable[[Clock], CredentialsSource]] = {
-    "anonymous": lambda clock: Anonymous(),
-    "environment": Environment,
-    "default": Default,
-}
-
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/ObjectsinRequesterPaysBuckets.html
+_REQUESTER_PAYS = (("x-amz-request-payer", "requester"),)
 
 # What this process knows of each endpoint, by its URL, or by the bucket where Amazon's is implied; grows
 # by single steps of the interpreter.
@@ -50,13 +48,15 @@ class Core:
     changed by single steps of the interpreter; ``closed``.
 
     Args:
-        spec: What to open.
+        spec: What to open; its path is left to the stores.
+        context: Where the resources are that the spec refers to.
         session: A ``requests.Session`` to send through, or None for the built-in transport.
     """
 
     def __init__(
         self,
         spec: Spec,
+        context: Context,
         *,
         session: requests.Session | None = None,
         settings: Settings | None = None,
@@ -65,21 +65,53 @@ class Core:
         timer: Timer | None = None,
         transport: Transport | None = None,
         executor: RequestExecutor | None = None,
+        credentials: CredentialsSource | None = None,
     ) -> None:
         forksafe.arm()
         self.spec = spec
         self.session = session
         self.settings = settings or Settings(user_agent=f"s3kv/{__version__}")
-        self.policy = policy or RetryPolicy()
+        self.context = context
+        self.resolved = resolved = resolve({name: getattr(spec, name) for name in RESOURCES}, context)
+        self.policy = policy or resolved.s3_request_retries
+        self.rates: Rates = resolved.experimental_s3_rate_limiter
+        self.copies = resolved.data_copy_concurrency
+        self.extra_headers: Pairs = _REQUESTER_PAYS if spec.requester_pays else ()
         self.clock = clock or Clock()
         self.memory = Memory(_reaches.setdefault(spec.endpoint or spec.bucket, Reach()))
-        self._place = _make_place(spec, os.environ, self.settings.user_agent)
-        self.credentials = _SOURCES[spec.aws_credentials](self.clock)
+        self.credentials: CredentialsSource = credentials or resolved.aws_credentials
+        self._place = _make_place(
+            spec, self._anonymous, os.environ, self.settings.user_agent, self.extra_headers
+        )
         self.closed = False
         self._calls: set[Call] = set()
         self._timer = timer
         self._executor = executor
         self._transport = transport or _make_transport(session, self.settings)
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What makes two stores the same, their paths aside: all that their specs say, resolved."""
+        spec = self.spec
+        return (
+            spec.bucket,
+            spec.requester_pays,
+            spec.aws_region,
+            spec.endpoint,
+            spec.host_header,
+            spec.use_conditional_write,
+            self.resolved.specs,
+        )
+
+    def referred(self, *, include_defaults: bool) -> dict[str, Any]:
+        """The JSON object of the context's resources that the spec refers to."""
+        references = [value for name in RESOURCES if isinstance(value := getattr(self.spec, name), str)]
+        return self.context.referred(references, include_defaults=include_defaults)
+
+    @property
+    def _anonymous(self) -> bool:
+        spec = self.resolved.specs[0]
+        return isinstance(spec, AwsCredentials) and spec.type == "anonymous"
 
     @property
     def endpoint(self) -> Endpoint | None:
@@ -116,7 +148,7 @@ class Core:
             raise StoreClosed("the store is closed", key=key)
         executor = self._executor
         if executor is None:
-            executor = self._executor = shared_executor(os.environ)
+            executor = self._executor = self.resolved.s3_request_concurrency.executor(os.environ)
         call = Call(key, self.clock.monotonic(), timeout)
         steps = operation(self, call, *arguments)
         self._calls.add(call)
@@ -150,7 +182,9 @@ def _make_transport(session: requests.Session | None, settings: Settings) -> Tra
     return SocketTransport(settings)
 
 
-def _make_place(spec: Spec, environ: Mapping[str, str], user_agent: str) -> Place:
+def _make_place(
+    spec: Spec, anonymous: bool, environ: Mapping[str, str], user_agent: str, extra: Pairs
+) -> Place:
     """Where the bucket is, with the environment standing in for what the spec leaves out."""
     url, member = spec.endpoint, "endpoint"
     if url is None and environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
@@ -165,20 +199,21 @@ def _make_place(spec: Spec, environ: Mapping[str, str], user_agent: str) -> Plac
         return (
             aws_endpoint(bucket, region)
             if url is None
-            else custom_endpoint(url, bucket, region, member=member)
+            else custom_endpoint(url, bucket, region, member=member, host_header=spec.host_header)
         )
 
     # What is wrong with the URL is to be said now, not at the first request.
     endpoint = build(region or "us-east-1")
-    if region is None and spec.aws_credentials == "anonymous" and not endpoint.aws:
+    if region is None and anonymous and not endpoint.aws:
         # Nothing is signed, and the endpoint is known: no need to ask.
         region = fallback
     # An endpoint that names one of Amazon's regions is no good for another; any other stays.
-    amazon = endpoint.aws and bucket != ""
+    amazon = endpoint.aws and bucket != "" and spec.host_header is None
     return Place(
         build,
         (lambda region: aws_endpoint(bucket, region)) if amazon else build,
         region,
         fallback,
         user_agent,
+        extra,
     )

@@ -80,7 +80,9 @@ def aws_endpoint(bucket: str, region: str) -> Endpoint:
     return Endpoint(Origin("https", regional, 443), f"/{bucket}", f"/{bucket}/", regional, region, True)
 
 
-def custom_endpoint(url: str, bucket: str, region: str, *, member: str = "endpoint") -> Endpoint:
+def custom_endpoint(
+    url: str, bucket: str, region: str, *, member: str = "endpoint", host_header: str | None = None
+) -> Endpoint:
     """A compatible store's endpoint: path style below whatever path the URL has.
 
     Args:
@@ -88,6 +90,7 @@ def custom_endpoint(url: str, bucket: str, region: str, *, member: str = "endpoi
         bucket: The bucket, or an empty string when the URL already names it.
         region: The region to sign for.
         member: What to call the URL in an error.
+        host_header: The Host header to send; default: the URL's own.
 
     Raises:
         SpecError: not an http(s) URL, or one with a query, a fragment or user information; on
@@ -106,7 +109,7 @@ def custom_endpoint(url: str, bucket: str, region: str, *, member: str = "endpoi
     aws = _AWS_HOST(host) is not None
     if aws and bucket:
         _check_region(bucket, region)
-    return Endpoint(origin, target, prefix, name, region, aws)
+    return Endpoint(origin, target, prefix, host_header or name, region, aws)
 
 
 def _check_region(bucket: str, region: str) -> None:

@@ -35,6 +35,8 @@ _LINGER = 0.05
 # Seconds past its deadline after which a task is abandoned; its worker knows the details, and
 # normally reports them first.
 _GRACE = 0.1
+# No system has connections for more.
+_MOST = 65_536
 
 _allocate = threading.Lock
 _identify = threading.get_ident
@@ -132,7 +134,7 @@ class RequestExecutor:
     """
 
     def __init__(self, limit: int, make_leader: Callable[[RequestExecutor], Leader]) -> None:
-        self.limit = limit
+        self.limit = min(limit, _MOST)
         self._make_leader = make_leader
         self._reset()
         forksafe.register(self)

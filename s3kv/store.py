@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, MutableMappi
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .byterange import WHOLE, parse_slice
+from .context import Context, default_context
 from .core import Core
 from .errors import InvalidKey, StoreClosed
 from .keys import check_key, key_text
@@ -38,12 +39,14 @@ class Store(MutableMapping[str, bytes]):
     Args:
         spec: An ``s3://bucket/path`` URL, a mapping (TensorStore's JSON spec of the ``s3`` driver), or
             a :class:`Spec`.
+        context: A :class:`Context`, or a mapping that describes one, whose resources the store shares
+            with other stores. Default None: the process-wide default.
         session: A ``requests.Session`` to send through instead of the built-in transport, for
             adapters, proxies, or mocking with ``responses``. Default None.
         timeout: Seconds that one operation on one key, or one page of a listing, may take in all,
             retries included. Default None: no limit.
-        **members: Members of the spec, overriding ``spec``: ``bucket``, ``path``, ``endpoint``,
-            ``aws_region``, ``aws_credentials``.
+        **members: Members of the spec, overriding ``spec``; see :class:`Spec`. As ``aws_credentials``
+            a botocore ``Credentials`` object, or a callable that returns one, is allowed too.
 
     Raises:
         SpecError: the description is wrong; names the member and what is allowed.
@@ -56,30 +59,37 @@ class Store(MutableMapping[str, bytes]):
         b'hello'
     """
 
-    __slots__ = ("__weakref__", "_closed", "_core", "_owner", "_path", "_timeout")
+    __slots__ = ("__weakref__", "_closed", "_context", "_core", "_owner", "_path", "_timeout")
 
     def __init__(
         self,
         spec: str | Mapping[str, Any] | Spec | None = None,
         /,
         *,
+        context: Context | Mapping[str, Any] | None = None,
         session: requests.Session | None = None,
         timeout: float | None = None,
         **members: Any,
     ) -> None:
-        parsed = Spec.parse(spec, members)
+        parsed = Spec(spec, **members)
         self._timeout = _check_timeout(timeout)
         self._path = parsed.path
-        self._core = Core(parsed._replace(path=""), session=session)
+        self._context = _check_context(context)
+        self._core = Core(parsed, _context_of(parsed, self._context), session=session)
         self._owner = True
         self._closed = False
 
     @classmethod
-    def _over(cls, core: Core, path: str, timeout: float | None) -> Store:
+    def _over(cls, core: Core, context: Context | None, path: str, timeout: float | None) -> Store:
+        """A store that shares an opened bucket."""
         store = cls.__new__(cls)
-        store._core, store._path, store._timeout = core, path, timeout
+        store._core, store._context, store._path, store._timeout = core, context, path, timeout
         store._owner = store._closed = False
         return store
+
+    def _sharing(self, path: str, timeout: float | None) -> Store:
+        """A store that differs from this one only in path and timeout."""
+        return Store._over(self._core, self._context, path, timeout)
 
     # ---------------------------------------------------------------- one key
 
@@ -145,7 +155,11 @@ class Store(MutableMapping[str, bytes]):
         """
         name = key_text(key)
         full = check_key(self._path, name)
-        return self._run(put_object, name, full, payload(value), object_headers(content_type, metadata))
+        body = payload(value)
+        headers = object_headers(content_type, metadata)
+        # Here, not on the executor, whose threads are for requests.
+        digest = self._core.copies.sha256(body)
+        return self._run(put_object, name, full, body, digest, headers)
 
     def delete(self, key: str | bytes) -> TimestampedStorageGeneration:
         """Delete an object. A key that does not exist is no error.
@@ -274,8 +288,7 @@ class Store(MutableMapping[str, bytes]):
             return NotImplemented
         if not self._path:
             return self + name
-        return Store._over(
-            self._core,
+        return self._sharing(
             f"{self._path.removesuffix('/')}/{_check_text(name).removeprefix('/')}",
             self._timeout,
         )
@@ -284,11 +297,11 @@ class Store(MutableMapping[str, bytes]):
         """A child store whose path is this one's and ``suffix``, with nothing in between."""
         if not isinstance(suffix, str):
             return NotImplemented
-        return Store._over(self._core, self._path + _check_text(suffix), self._timeout)
+        return self._sharing(self._path + _check_text(suffix), self._timeout)
 
     def with_timeout(self, seconds: float | None) -> Store:
         """The same store with another ``timeout``, sharing everything else."""
-        return Store._over(self._core, self._path, _check_timeout(seconds))
+        return self._sharing(self._path, _check_timeout(seconds))
 
     @property
     def path(self) -> str:
@@ -309,16 +322,31 @@ class Store(MutableMapping[str, bytes]):
         """
         return self._spec().url
 
-    def spec(self, *, include_defaults: bool = False) -> dict[str, Any]:
-        """The JSON spec that opens the same store.
+    @property
+    def context(self) -> Context:
+        """Where the store's shared resources are (a :class:`Context`)."""
+        return self._core.context
+
+    def spec(self, *, include_defaults: bool = False, include_context: bool = True) -> dict[str, Any]:
+        """The JSON spec that opens the same store: ``Store(store.spec()) == store``.
 
         Args:
-            include_defaults: Also write members that have their default value.
+            include_defaults: Also write members that have their default value; default False.
+            include_context: Also write, as ``context``, the resources that the members refer to; default
+                True. Without them, the spec needs the same context again.
+
+        Raises:
+            SpecError: the credentials were passed as a Python object, which has no JSON form.
         """
-        return self._spec().to_json(include_defaults=include_defaults)
+        result = self._spec().to_json(include_defaults=include_defaults, include_context=False)
+        if include_context:
+            found = self._core.referred(include_defaults=include_defaults)
+            if found:
+                result["context"] = found
+        return result
 
     def _spec(self) -> Spec:
-        return self._core.spec._replace(path=self._path)
+        return self._core.spec.at(self._path)
 
     def close(self) -> None:
         """Close the store for good. Closing again does nothing; any other use is ``StoreClosed``.
@@ -345,23 +373,25 @@ class Store(MutableMapping[str, bytes]):
         return hash(self._identity())
 
     def _identity(self) -> tuple[Any, ...]:
-        return self._spec(), self._timeout, id(self._core.session)
+        core = self._core
+        return core.identity, self._path, self._timeout, id(core.session)
+
+    def __copy__(self) -> Store:
+        """Another handle on the same store, sharing everything; closing it closes nothing else."""
+        return self._sharing(self._path, self._timeout)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Store:
+        return self.__copy__()
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._core.session is not None:
             raise TypeError("a store with session= cannot be pickled: a session may hold secrets")
-        return _reopen, (self.spec(), self._timeout)
+        return _reopen, (self._spec(), self._context, self._timeout)
 
     def __repr__(self) -> str:
         spec = self._spec()
-        if spec.endpoint is None:
-            parts = [repr(spec.url)]
-        else:
-            parts = [f"bucket={spec.bucket!r}", f"path={spec.path!r}", f"endpoint={spec.endpoint!r}"]
-        if spec.aws_region is not None:
-            parts.append(f"aws_region={spec.aws_region!r}")
-        if spec.aws_credentials != "default":
-            parts.append(f"aws_credentials={{'type': {spec.aws_credentials!r}}}")
+        parts = [repr(spec.url)] if spec.endpoint is None else []
+        parts += spec.shown(leave_out=("bucket", "path") if parts else ())
         if self._timeout is not None:
             parts.append(f"timeout={self._timeout:g}")
         closed = " closed" if self._closed or self._core.closed else ""
@@ -404,5 +434,19 @@ def _entry_key(entry: ListEntry) -> str:
     return entry.key
 
 
-def _reopen(spec: dict[str, Any], timeout: float | None) -> Store:
-    return Store(spec, timeout=timeout)
+def _check_context(context: object) -> Context | None:
+    if context is None or isinstance(context, Context):
+        return context
+    if isinstance(context, Mapping):
+        return Context(context)
+    raise TypeError(f"a context is a Context, a mapping or None, not {type(context).__name__}")
+
+
+def _context_of(spec: Spec, given: Context | None) -> Context:
+    """Where a spec's references are looked up: in its own context first."""
+    context = default_context() if given is None else given
+    return Context._over(spec.context, context) if spec.context else context
+
+
+def _reopen(spec: Spec, context: Context | None, timeout: float | None) -> Store:
+    return Store(spec, context=context, timeout=timeout)

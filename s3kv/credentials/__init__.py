@@ -1,1 +1,1 @@
-"""Where credentials come from; ``sources`` has one small class for each kind."""
+"""Where credentials come from: ``providers`` has the kinds, ``cached`` keeps what they give."""

@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Generator, Mapping
 from typing import Any
@@ -16,7 +15,6 @@ from ..etag import required
 from ..messages import Body, Pairs, Request
 from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import describe, service_error
-from ..sigv4 import EMPTY_SHA256
 from ..values import StorageGeneration, TimestampedStorageGeneration
 from .stat import WRITE_ID
 
@@ -28,19 +26,19 @@ _VALUE = re.compile(r"[\x20-\x7e]*").fullmatch
 
 
 def put_object(
-    resources: Resources, call: Call, key: str, value: Body, headers: Pairs
+    resources: Resources, call: Call, key: str, value: Body, digest: str, headers: Pairs
 ) -> Generator[Effect, Any, TimestampedStorageGeneration]:
     """Write an object, whatever was there before.
 
     Args:
         key: The full key.
         value: The bytes.
+        digest: Their SHA-256 in hexadecimal.
         headers: What :func:`object_headers` made.
 
     Raises:
         S3KVError: the store refused, or did not answer.
     """
-    digest = hashlib.sha256(value).hexdigest() if value else EMPTY_SHA256
     request = Request("PutObject", "PUT", key, (), headers, value, digest)
     time = resources.clock.time()
     response = yield from live(request, resources, call)

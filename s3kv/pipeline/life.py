@@ -16,13 +16,14 @@ Whoever drives it, one blocking thread a request or one thread for many, there i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from ..call import Call
 from ..clock import Clock
-from ..credentials.value import CredentialsSource
+from ..credentials.value import Credentials, CredentialsSource
 from ..endpoint import Endpoint
 from ..errors import (
     DeadlineExceeded,
@@ -31,13 +32,17 @@ from ..errors import (
     S3KVError,
     TransportError,
 )
-from ..messages import Pause, Request, Response, Settings, WireRequest
+from ..limits.rate_limiter import RateLimiter
+from ..limits.rates import Rates
+from ..messages import Pairs, Pause, Request, Response, Settings, WireRequest
 from ..retry import RetryPolicy, Verdict, classify_answer, classify_failure, retry_after
 from ..timestamps import parse_http_date
 from ..xml import parse_error
 from .outcome import describe, service_error
 from .prepare import prepare
 from .redact import mask_answer, mask_error, secrets_of
+
+_READS = frozenset({"GET", "HEAD"})
 
 
 class Obtain(NamedTuple):
@@ -107,6 +112,10 @@ class Resources(Protocol):
     @property
     def settings(self) -> Settings: ...
     @property
+    def extra_headers(self) -> Pairs: ...
+    @property
+    def rates(self) -> Rates: ...
+    @property
     def clock(self) -> Clock: ...
     @property
     def memory(self) -> Memory: ...
@@ -127,16 +136,26 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     """
     policy, clock, memory = resources.policy, resources.clock, resources.memory
     call.operation = request.operation
+    limiter = resources.rates.reads if request.method in _READS else resources.rates.writes
     tries = 0
     fresh = renewed = moved = False
     began: float | None = None
+    refused: tuple[Credentials, Response] | None = None
     while True:
+        # A request that a dead connection did not carry has not been one.
+        if limiter is not None and not fresh:
+            yield from _admitted(limiter, call, clock)
         credentials = resources.credentials.peek()
         if credentials is None:
             try:
                 credentials = yield Obtain(resources.credentials.fetch)
             except S3KVError as failure:
                 raise describe(failure, call, clock.monotonic()) from failure.__cause__
+        if refused is not None:
+            if credentials == refused[0]:
+                # There are no others.
+                return refused[1]
+            refused = None
         tries += 1
         wire: WireRequest | None = None
         error: S3KVError
@@ -146,7 +165,15 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
             if endpoint is None:
                 endpoint = yield Obtain(partial(resources.locate, call))
             now = clock.time() + memory.clock_offset
-            wire = prepare(request, endpoint, credentials, now, resources.settings.user_agent, fresh=fresh)
+            wire = prepare(
+                request,
+                endpoint,
+                credentials,
+                now,
+                resources.settings.user_agent,
+                extra=resources.extra_headers,
+                fresh=fresh,
+            )
             call.attempts += 1
             response: Response = yield wire
         except TransportError as failure:
@@ -179,6 +206,7 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
             mask_answer(response, secrets_of(credentials, wire))
             if not moved and resources.relocate(response, endpoint):
                 moved = True
+                fresh = False
                 tries -= 1
                 continue
             verdict = classify_answer(status, response.error.code)
@@ -186,7 +214,12 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 verdict = Verdict.RETRY if _learn_skew(response, now, clock, memory) else verdict
             elif verdict is Verdict.EXPIRED and not renewed and resources.credentials.reject(credentials):
                 renewed = True
+                refused = credentials, response
                 verdict = Verdict.RETRY
+                if tries < policy.max_retries:
+                    # Nothing is wrong with the store, so nothing is to be waited for.
+                    fresh = False
+                    continue
             if verdict is not Verdict.RETRY:
                 return response
             error = service_error(response, request, call, clock.monotonic())
@@ -202,6 +235,29 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
         if call.deadline is not None and clock.monotonic() + delay >= call.deadline:
             raise _given_up(DeadlineExceeded, error, call, clock) from error
         yield Pause(delay)
+
+
+def _admitted(limiter: RateLimiter, call: Call, clock: Clock) -> Generator[Effect, Any, None]:
+    """Wait for a token of the limiter."""
+    now = clock.monotonic()
+    wait = limiter.reserve(now, math.inf if call.deadline is None else call.deadline)
+    if wait == math.inf:
+        raise DeadlineExceeded(
+            f"the store's timeout passes before its rate limit ({limiter}) allows the request",
+            operation=call.operation,
+            key=call.key,
+            attempts=call.attempts,
+            elapsed=now - call.started,
+        )
+    until = now + wait
+    try:
+        while wait > 0:
+            yield Pause(wait)
+            wait = until - clock.monotonic()
+    except BaseException:
+        # Nobody waits any more.
+        limiter.give_back()
+        raise
 
 
 def _learn_skew(response: Response, now: float, clock: Clock, memory: Memory) -> bool:

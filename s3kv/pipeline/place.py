@@ -10,7 +10,7 @@ from .. import forksafe
 from ..call import Call
 from ..endpoint import Endpoint
 from ..errors import TransportError
-from ..messages import Response, WireRequest
+from ..messages import Pairs, Response, WireRequest
 from ..retry import Verdict, classify_answer
 from ..transport.protocol import Transport
 from ..xml import parse_error
@@ -37,6 +37,7 @@ class Place:
         region: The region, or None to ask the bucket for it.
         fallback: The region to use where a store does not tell its own.
         user_agent: Value of the User-Agent header.
+        extra: Headers of every request of the store.
     """
 
     def __init__(
@@ -46,11 +47,12 @@ class Place:
         region: str | None,
         fallback: str,
         user_agent: str,
+        extra: Pairs = (),
     ) -> None:
         self._build = build
         self._elsewhere = elsewhere
         self._fallback = fallback
-        self._user_agent = user_agent
+        self._headers = (*extra, ("User-Agent", user_agent))
         self._lock = threading.Lock()
         self._endpoint = None if region is None else build(region)
         forksafe.register(self)
@@ -73,7 +75,7 @@ class Place:
                 return self._endpoint
             # Nothing is signed, so any region that every bucket may be in will do.
             start = self._build("us-east-1")
-            headers = [("Host", start.host), ("User-Agent", self._user_agent)]
+            headers = [("Host", start.host), *self._headers]
             request = WireRequest(start.origin, "HEAD", start.bucket_target, headers)
             try:
                 response = transport.exchange(request, call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..credentials.value import Credentials
 from ..endpoint import Endpoint
 from ..keys import encode_path
-from ..messages import Request, WireRequest
+from ..messages import Pairs, Request, WireRequest
 from ..sigv4 import amz_date, authorization, canonical_query
 
 
@@ -16,19 +16,21 @@ def prepare(
     now: float,
     user_agent: str,
     *,
+    extra: Pairs = (),
     fresh: bool = False,
 ) -> WireRequest:
     """A request ready to send, signed unless the credentials are anonymous.
 
     Args:
         now: Seconds since the epoch, as the store counts them.
+        extra: Headers of every request of the store, to send and sign.
         fresh: Do not send it on a connection that has carried a request before.
     """
     method = request.method
     key = request.key
     path = endpoint.bucket_target if key is None else endpoint.key_prefix + encode_path(key)
     query = canonical_query(request.query) if request.query else ""
-    headers = [("Host", endpoint.host), *request.headers]
+    headers = [("Host", endpoint.host), *request.headers, *extra]
     if not credentials.anonymous:
         date = amz_date(now)
         headers.append(("x-amz-content-sha256", request.payload_hash))

@@ -2,34 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Container, Iterator, Mapping
+from typing import Any, NoReturn
 
 from ..errors import SpecError
+from . import members as check
 from .bucket import check_bucket
-from .endpoint_url import split_endpoint
+from .endpoint_url import masked_url
+from .resources import RESOURCES, ContextSpec, ResourceValue, dump_context, dump_resource, parse_context
 from .url import format_url, parse_url
 
-CREDENTIAL_TYPES = ("anonymous", "environment", "default")
+_PLAIN: dict[str, Callable[[str, Any], Any]] = {
+    "driver": check.driver,
+    "bucket": check.bucket,
+    "path": check.path,
+    "requester_pays": check.boolean,
+    "aws_region": check.region,
+    "endpoint": check.endpoint,
+    "host_header": check.host_header,
+    "use_conditional_write": check.boolean,
+}
+MEMBERS = (*_PLAIN, *RESOURCES, "context")
+_FIELDS = MEMBERS[1:]
+_DEFAULTS: dict[str, Any] = {
+    "bucket": "",
+    "path": "",
+    "requester_pays": False,
+    "aws_region": None,
+    "endpoint": None,
+    "host_header": None,
+    "use_conditional_write": None,
+    **{name: name for name in RESOURCES},
+    "context": (),
+}
 
 
-class Spec(NamedTuple):
-    """What a store is: bucket, path and where to find it.
+class Spec:
+    """What a store is: bucket, path and where to find it. Immutable; equal specs are equal and hash alike.
+
+    Args:
+        spec: An ``s3://bucket/path`` URL, a mapping (TensorStore's JSON spec of the ``s3`` driver), or
+            another spec.
+        **members: Members of the spec, overriding ``spec``; see the attributes. None leaves a member as
+            ``spec`` has it.
 
     Attributes:
-        bucket: The bucket's name; empty only when ``endpoint`` already names it.
-        path: What every key starts with, no separator implied; default empty.
-        endpoint: The URL of an S3-compatible store; None for Amazon's.
-        aws_region: The region to sign for; None to find it out.
-        aws_credentials: The kind of credentials, ``{"type": …}`` in JSON: ``"default"`` (boto3's
-            whole chain), ``"environment"`` or ``"anonymous"``.
+        bucket: The bucket's name (str); empty only when ``endpoint`` already names it.
+        path: What every key starts with, no separator implied (str, default empty).
+        requester_pays: Whether requests say that the requester pays for them (bool, default False).
+        aws_region: The region to sign for (str); None to find it out.
+        endpoint: The URL of an S3-compatible store (str); None for Amazon's.
+        host_header: The Host header to send (str), only with ``endpoint``; None for the endpoint's own.
+        use_conditional_write: Whether the store honours the headers of conditional writes (bool); None
+            to go by the endpoint.
+        aws_credentials: Where credentials come from; this and the following four are context resources,
+            each a frozen description or a reference such as ``"aws_credentials#mine"``.
+        s3_request_concurrency: How many requests at once.
+        s3_request_retries: How often and how patiently a request is tried.
+        experimental_s3_rate_limiter: How many requests a second.
+        data_copy_concurrency: How many threads hash or copy large bodies at once.
+        context: Resources that references are looked up among first, as (key, description) pairs.
+
+    Raises:
+        SpecError: an unknown member, a wrong type, or a value that is not allowed.
+        TypeError: ``spec`` is none of these.
+
+    Example:
+        >>> spec = Spec("s3://my-bucket/a/", requester_pays=True)
+        >>> spec.to_json()
+        {'driver': 's3', 'bucket': 'my-bucket', 'path': 'a/', 'requester_pays': True}
+        >>> Spec(spec.to_json()) == spec
+        True
     """
 
-    bucket: str = ""
-    path: str = ""
-    endpoint: str | None = None
-    aws_region: str | None = None
-    aws_credentials: str = "default"
+    __slots__ = _FIELDS
+
+    bucket: str
+    path: str
+    requester_pays: bool
+    aws_region: str | None
+    endpoint: str | None
+    host_header: str | None
+    use_conditional_write: bool | None
+    aws_credentials: ResourceValue
+    s3_request_concurrency: ResourceValue
+    s3_request_retries: ResourceValue
+    experimental_s3_rate_limiter: ResourceValue
+    data_copy_concurrency: ResourceValue
+    context: ContextSpec
+
+    def __init__(self, spec: str | Mapping[str, Any] | Spec | None = None, /, **members: Any) -> None:
+        if isinstance(spec, Spec):
+            values = spec._values()
+        elif isinstance(spec, str):
+            bucket, path = parse_url(spec)
+            values = {**_DEFAULTS, "bucket": bucket, "path": path}
+        elif spec is None or isinstance(spec, Mapping):
+            values = {**_DEFAULTS, **_parse(spec or {})}
+        else:
+            raise TypeError(
+                f"a store is described by an s3:// URL, a mapping or a Spec, not {type(spec).__name__}"
+            )
+        values.update(_parse({name: value for name, value in members.items() if value is not None}))
+        self._fill(values)
+        if self.bucket:
+            check_bucket(self.bucket)
+        elif self.endpoint is None:
+            raise SpecError(
+                "bucket is missing: it may be left out only with an endpoint whose URL already names it",
+                member="bucket",
+            )
+        if self.host_header is not None and self.endpoint is None:
+            raise SpecError(
+                f"host_header is {self.host_header!r}: allowed only together with an endpoint",
+                member="host_header",
+            )
 
     @classmethod
     def from_json(cls, members: Mapping[str, Any]) -> Spec:
@@ -42,64 +129,51 @@ class Spec(NamedTuple):
         Raises:
             SpecError: an unknown member, a wrong type or a value that is not allowed.
         """
-        values = {}
-        for name, value in members.items():
-            check = _MEMBERS.get(name)
-            if check is None:
-                raise _unknown(name)
-            checked = check(name, value)
-            if name != "driver":
-                values[name] = checked
-        spec = cls(**values)
-        if spec.bucket:
-            check_bucket(spec.bucket)
-        elif spec.endpoint is None:
-            raise SpecError(
-                "bucket is missing: it may be left out only with an endpoint whose URL already names it",
-                member="bucket",
-            )
-        return spec
+        if not isinstance(members, Mapping):
+            raise SpecError(f"a spec is {check.kind_of(members)}: allowed is an object", member=None)
+        return cls(members)
 
-    @classmethod
-    def parse(cls, spec: str | Mapping[str, Any] | Spec | None, members: Mapping[str, Any]) -> Spec:
-        """The spec that a URL, a mapping or a spec describes, with ``members`` overriding it.
-
-        Raises:
-            SpecError: see :meth:`from_json`.
-            TypeError: ``spec`` is none of these.
-        """
-        if spec is None:
-            merged: dict[str, Any] = {}
-        elif isinstance(spec, Spec):
-            merged = spec.to_json()
-        elif isinstance(spec, str):
-            bucket, path = parse_url(spec)
-            merged = {"bucket": bucket, "path": path}
-        elif isinstance(spec, Mapping):
-            merged = dict(spec)
-        else:
-            raise TypeError(
-                f"a store is described by an s3:// URL, a mapping or a Spec, not {type(spec).__name__}"
-            )
-        merged.update(members)
-        return cls.from_json(merged)
-
-    def to_json(self, *, include_defaults: bool = False) -> dict[str, Any]:
+    def to_json(self, *, include_defaults: bool = False, include_context: bool = True) -> dict[str, Any]:
         """The JSON object that describes the same store.
 
         Args:
-            include_defaults: Also write members that have their default value.
+            include_defaults: Also write members that have their default value; default False. Members
+                whose default is found out later (region, endpoint, …) are never written for that.
+            include_context: Also write the ``context`` member; default True.
+
+        Raises:
+            SpecError: the credentials were passed as a Python object.
         """
         result: dict[str, Any] = {"driver": "s3", "bucket": self.bucket}
         if self.path or include_defaults:
             result["path"] = self.path
-        if self.endpoint is not None:
-            result["endpoint"] = self.endpoint
-        if self.aws_region is not None:
-            result["aws_region"] = self.aws_region
-        if self.aws_credentials != "default" or include_defaults:
-            result["aws_credentials"] = {"type": self.aws_credentials}
+        if self.requester_pays or include_defaults:
+            result["requester_pays"] = self.requester_pays
+        for name in ("aws_region", "endpoint", "host_header", "use_conditional_write"):
+            value = getattr(self, name)
+            if value is not None:
+                result[name] = value
+        for name in RESOURCES:
+            value = getattr(self, name)
+            if value != name or include_defaults:
+                result[name] = dump_resource(name, value, include_defaults)
+        if self.context and include_context:
+            result["context"] = dump_context(self.context, include_defaults)
         return result
+
+    @staticmethod
+    def json_schema() -> dict[str, Any]:
+        """The JSON Schema of specs (draft 2020-12), a new dict at each call.
+
+        Example:
+            >>> Spec.json_schema()["$schema"]
+            'https://json-schema.org/draft/2020-12/schema'
+        """
+        import json
+        from importlib.resources import files
+
+        text = files(__package__.partition(".")[0]).joinpath("schema.json").read_text(encoding="utf-8")
+        return json.loads(text)  # type: ignore[no-any-return]
 
     @property
     def url(self) -> str:
@@ -115,83 +189,83 @@ class Spec(NamedTuple):
             )
         return format_url(self.bucket, self.path)
 
+    def at(self, path: str) -> Spec:
+        """The same store at another path, which is not checked."""
+        return Spec._over({**self._values(), "path": path})
 
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise SpecError(f"{name} is {_kind(value)}: allowed is a string", member=name)
+    # ---------------------------------------------------------------- a frozen value
+
+    @classmethod
+    def _over(cls, values: dict[str, Any]) -> Spec:
+        spec = cls.__new__(cls)
+        spec._fill(values)
+        return spec
+
+    def _fill(self, values: dict[str, Any]) -> None:
+        for name in _FIELDS:
+            object.__setattr__(self, name, values[name])
+
+    def _values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _FIELDS}
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a Spec cannot be changed: make another, Spec(spec, {name}=…)")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a Spec cannot be changed")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Spec):
+            return NotImplemented
+        return self._values() == other._values()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values().values()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Spec._over, (self._values(),)
+
+    def __repr__(self) -> str:
+        return f"Spec({', '.join(self.shown())})"
+
+    def shown(self, *, leave_out: Container[str] = ()) -> Iterator[str]:
+        """The members that are not their defaults, as an expression would give them, no secrets."""
+        for name in _FIELDS:
+            value = getattr(self, name)
+            if value == _DEFAULTS[name] or name in leave_out:
+                continue
+            if name in RESOURCES and not isinstance(value, str):
+                value = shown_resource(name, value)
+            elif name == "context":
+                value = {key: shown_resource(key.partition("#")[0], item) for key, item in value}
+            yield f"{name}={value!r}"
+
+
+def shown_resource(name: str, value: ResourceValue) -> Any:
+    """A resource as a repr may show it: no secret, not even one in a URL."""
+    if isinstance(value, str):
+        return value
     try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise SpecError(f"{name} is {ascii(value)[:80]}: allowed is text in UTF-8", member=name) from error
-    return value
+        shown = RESOURCES[name].dump(value, False)
+    except SpecError:
+        return value
+    if "endpoint" in shown:
+        shown["endpoint"] = masked_url(shown["endpoint"])
+    return shown
 
 
-def _driver(name: str, value: Any) -> str:
-    if value != "s3":
-        raise SpecError(f"driver is {value!r}: allowed is 's3'", member=name)
-    return "s3"
-
-
-def _path(name: str, value: Any) -> str:
-    path = _text(name, value)
-    if len(path.encode("utf-8")) > 1024:
-        raise SpecError("path is longer than the 1,024 bytes that a key may have", member=name)
-    return path
-
-
-def _endpoint(name: str, value: Any) -> str | None:
-    if value is None:
-        return None
-    split_endpoint(_text(name, value), member=name)
-    return str(value)
-
-
-def _region(name: str, value: Any) -> str | None:
-    if value is None:
-        return None
-    region = _text(name, value)
-    if not region or not region.isascii() or not region.replace("-", "").isalnum():
-        raise SpecError(
-            f"aws_region is {region[:80]!r}: allowed are names such as 'us-east-1'", member=name
-        )
-    return region
-
-
-def _credentials(name: str, value: Any) -> str:
-    if not isinstance(value, Mapping):
-        raise SpecError(f"{name} is {_kind(value)}: allowed is an object with a type", member=name)
-    unknown = [key for key in value if key != "type"]
-    if unknown:
-        raise SpecError(f"{name} has the unknown member {unknown[0]!r}: allowed is 'type'", member=name)
-    kind = value.get("type")
-    if kind not in CREDENTIAL_TYPES:
-        # Nothing longer than a misspelt kind is shown: it could be a key.
-        shown = repr(kind) if isinstance(kind, str) and len(kind) <= 20 else _kind(kind)
-        raise SpecError(
-            f"{name}.type is {shown}: allowed are {', '.join(map(repr, CREDENTIAL_TYPES))}",
-            member=name,
-        )
-    return str(kind)
-
-
-_MEMBERS: dict[str, Callable[[str, Any], Any]] = {
-    "driver": _driver,
-    "bucket": _text,
-    "path": _path,
-    "endpoint": _endpoint,
-    "aws_region": _region,
-    "aws_credentials": _credentials,
-}
-
-
-def _unknown(name: object) -> SpecError:
-    import difflib
-
-    near = difflib.get_close_matches(str(name), _MEMBERS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else f": allowed are {', '.join(_MEMBERS)}"
-    return SpecError(f"a store has no member {str(name)[:80]!r}{hint}", member=str(name))
-
-
-def _kind(value: Any) -> str:
-    """A value as an error may show it: its type, for it could hold a secret."""
-    return "null" if value is None else f"of type {type(value).__name__}"
+def _parse(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a mapping as a spec keeps them; those that are not given are left out."""
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in _PLAIN:
+            checked = _PLAIN[name](name, value)
+            if name != "driver":
+                values[name] = checked
+        elif name in RESOURCES:
+            values[name] = RESOURCES[name].value(value, name)
+        elif name == "context":
+            values[name] = parse_context(value)
+        else:
+            raise check.unknown_member(name, MEMBERS, "")
+    return values

@@ -23,10 +23,12 @@ from s3kv.errors import (
     ServiceError,
     TransportError,
 )
-from s3kv.messages import Pause, Request, Response, Settings, WireRequest
+from s3kv.limits.rates import Rates
+from s3kv.messages import Pairs, Pause, Request, Response, Settings, WireRequest
 from s3kv.pipeline.life import Memory, Obtain, Reach, live
 from s3kv.retry import RetryPolicy
 from s3kv.sigv4 import amz_date
+from s3kv.spec.resources import RateLimiter
 
 EPOCH = 1_769_900_000.0
 GET = Request("GetObject", "GET", "path/key")
@@ -90,6 +92,8 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     memory: Memory = field(default_factory=Memory)
     settings: Settings = field(default_factory=Settings)
+    extra_headers: Pairs = ()
+    rates: Rates = field(default_factory=lambda: Rates(RateLimiter(), {}))
     endpoint: Endpoint | None = HERE
     places: list[Endpoint | Exception] = field(default_factory=list)
     elsewhere: Endpoint | None = None

@@ -13,6 +13,7 @@ import urllib3.connection  # noqa: F401 (imported at the first request otherwise
 
 import s3kv
 from s3kv.clock import Clock
+from s3kv.context import default_context
 from s3kv.core import Core
 from s3kv.executor import RequestExecutor
 from s3kv.messages import Settings
@@ -175,7 +176,8 @@ def open_store() -> Iterator[OpenStore]:
             opened.append(store)
             return store
         core = Core(
-            Spec.parse(members, {})._replace(path=""),
+            Spec(members),
+            default_context(),
             session=session,
             policy=policy,
             settings=settings,
@@ -183,7 +185,7 @@ def open_store() -> Iterator[OpenStore]:
             timer=timer,
             executor=executor,
         )
-        store = s3kv.Store._over(core, path, timeout)
+        store = s3kv.Store._over(core, None, path, timeout)
         store._owner = True
         opened.append(store)
         return store

@@ -1,0 +1,63 @@
+"""How many threads hash or copy large bodies at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .. import forksafe
+from ..messages import Body
+from ..sigv4 import EMPTY_SHA256
+
+# From so many bytes on a body is large.
+LARGE = 1024 * 1024
+# So much is hashed between two chances for Ctrl-C.
+_PIECE = 32 * 1024 * 1024
+
+
+class CopyLimit:
+    """Lets a limited number of threads work on large bodies.
+
+    Mutable state: ``_slots``, a semaphore.
+
+    Args:
+        limit: How many at once; None for as many as there are processors to run on.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit or _processors()
+        self._slots = threading.Semaphore(self.limit)
+        forksafe.register(self)
+
+    @contextmanager
+    def slot(self, size: int) -> Iterator[None]:
+        """Wait for a turn to work on ``size`` bytes; small bodies need none."""
+        if size < LARGE:
+            yield
+            return
+        with self._slots:
+            yield
+
+    def sha256(self, body: Body) -> str:
+        """SHA-256 of a body in hexadecimal."""
+        size = len(body)
+        if size < LARGE:
+            return hashlib.sha256(body).hexdigest() if size else EMPTY_SHA256
+        with self.slot(size), memoryview(body) as view:
+            digest = hashlib.sha256()
+            for start in range(0, size, _PIECE):
+                digest.update(view[start : start + _PIECE])
+            return digest.hexdigest()
+
+    def after_fork(self) -> None:
+        """Forget the slots that the parent's threads hold."""
+        self._slots = threading.Semaphore(self.limit)
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

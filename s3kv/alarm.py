@@ -10,6 +10,9 @@ from typing import Generic, Protocol, TypeVar
 
 from .call import Call
 
+# Seconds that one wait of the system may last.
+_LONGEST = 10.0**6
+
 
 class Pausable(Protocol):
     """What can pause: something with a call that can be stopped meanwhile."""
@@ -79,7 +82,7 @@ class Alarm(Generic[T]):
         while True:
             with self._condition:
                 while self._heap and (left := self._heap[0][0] - monotonic()) > 0:
-                    self._condition.wait(left)
+                    self._condition.wait(min(left, _LONGEST))
                 if not self._heap:
                     self._thread = None
                     return

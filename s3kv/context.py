@@ -146,9 +146,10 @@ class Context:
         """
         result: dict[str, Any] = {}
         for reference in references:
-            owner, key, spec = self._resolve(reference)
+            _, key, spec = self._resolve(reference)
             name = key.partition("#")[0]
-            if key in owner._spec or include_defaults:
+            # A reference to a name of its own is nothing without the resource, be that the default.
+            if "#" in reference or spec != RESOURCES[name].default or include_defaults:
                 result[reference] = dump_resource(name, spec, include_defaults)
         return result
 

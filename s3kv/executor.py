@@ -22,6 +22,7 @@ from . import exitsafe, forksafe
 from .alarm import Alarm
 from .call import Call
 from .errors import DeadlineExceeded, SpecError
+from .pending import Pending
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -54,7 +55,8 @@ class Task:
         done: Locked until the task is complete.
         result: What the operation returned.
         error: What it raised, or None.
-        pause: Seconds after which it is to go on; None when it does not pause.
+        pause: Seconds after which it is to go on, or what is to be settled first; None when it does not
+            pause.
     """
 
     __slots__ = ("call", "caller", "done", "error", "pause", "result")
@@ -64,7 +66,7 @@ class Task:
         self.caller = _identify()
         self.result: Any = None
         self.error: BaseException | None = None
-        self.pause: float | None = None
+        self.pause: float | Pending[Any] | None = None
         self.done = _allocate()
         self.done.acquire()
 
@@ -79,6 +81,34 @@ class Task:
         # Whoever cancelled no longer waits, or is a daemon thread that is about to be stopped for good.
         if not self.call.cancelled:
             self.done.release()
+
+
+class _Parking:
+    """A task that waits for something that another thread does, as what its call waits on.
+
+    Mutable state: ``_over``, guarded by ``_lock``: the task goes on.
+    """
+
+    __slots__ = ("_lock", "_over", "_resume", "_task")
+
+    def __init__(self, task: Task, resume: Callable[[Task], None]) -> None:
+        self._task = task
+        self._resume = resume
+        self._lock = threading.Lock()
+        self._over = False
+
+    def until(self, pending: Pending[Any]) -> None:
+        """Have the task go on when ``pending`` is settled, or its call is stopped."""
+        self._task.call.attach(self)
+        pending.watch(self.abort)
+
+    def abort(self) -> None:
+        with self._lock:
+            if self._over:
+                return
+            self._over = True
+        self._task.call.detach()
+        self._resume(self._task)
 
 
 class Leader(Protocol):
@@ -121,7 +151,8 @@ class RequestExecutor:
     Mutable state: ``queue``, tasks to be started; ``_slow``, tasks that need a worker of their own;
     ``permits``, one for each task that may yet run (a task that pauses gives its own back); ``_idle``,
     parked workers, last in first out. All are deques, changed by single steps of the interpreter, as is
-    the set ``_running``, the tasks that have a worker of their own. ``_workers``, how many threads run
+    the sets ``_running``, the tasks that have a worker of their own, and ``_parked``, those that wait for
+    something that another thread does. ``_workers``, how many threads run
     the loop, and ``_pool`` are guarded by ``_lock``; ``_leading`` is held by the worker that leads.
 
     Nothing is left behind, because everyone announces before looking: a caller queues its task and
@@ -144,6 +175,7 @@ class RequestExecutor:
         self.permits: deque[None] = deque([None] * self.limit)
         self._slow: deque[Task] = deque()
         self._running: set[Task] = set()
+        self._parked: set[Task] = set()
         self._idle: deque[_Worker] = deque()
         self._lock = threading.Lock()
         self._leading = threading.Lock()
@@ -207,10 +239,18 @@ class RequestExecutor:
     def release(self, task: Task) -> None:
         """Take back the permit of a task that is complete or pauses; see to it that it goes on."""
         self.permits.append(None)
-        seconds = task.pause
-        if seconds is not None:
+        pause = task.pause
+        if pause is not None:
             task.pause = None
-            self._alarm.set(task, seconds)
+            if isinstance(pause, Pending):
+                self._parked.add(task)
+                _Parking(task, self._unpark_task).until(pause)
+            else:
+                self._alarm.set(task, pause)
+
+    def _unpark_task(self, task: Task) -> None:
+        self._parked.discard(task)
+        self._resume(task)
 
     def hand_off(self, task: Task, *, alone: bool) -> None:
         """Give a started task to a worker of its own.
@@ -327,7 +367,7 @@ class RequestExecutor:
         Their callers are daemon threads, and wait until the interpreter stops them for good.
         """
         self._callers = callers
-        carried = [*self._running, *self._leader.carried(), *self._alarm.tasks()]
+        carried = [*self._running, *self._leader.carried(), *self._alarm.tasks(), *self._parked]
         for task in [*self.queue, *self._slow, *carried]:
             if task.caller not in callers:
                 task.call.cancel()
@@ -353,9 +393,10 @@ def parse_concurrency(environ: Mapping[str, str]) -> int:
     text = environ.get(CONCURRENCY_VARIABLE)
     if text is None or not text.strip():
         return DEFAULT_CONCURRENCY
-    if text.strip().isascii() and text.strip().isdigit() and int(text) > 0:
-        return int(text)
+    digits = text.strip()
+    if digits.isascii() and digits.isdigit() and len(digits) < 19 and int(digits) > 0:
+        return int(digits)
     raise SpecError(
-        f"{CONCURRENCY_VARIABLE} is {text!r}: allowed is a whole number of at least 1",
+        f"{CONCURRENCY_VARIABLE} is {text[:40]!r}: allowed is a whole number of at least 1",
         member=CONCURRENCY_VARIABLE,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .pending import Pending
 from .sigv4 import EMPTY_SHA256
 
 if TYPE_CHECKING:
@@ -131,6 +132,16 @@ class Response:
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.code or f'{len(self.body)} bytes'}>"
+
+
+class Await(NamedTuple):
+    """Ask the driver to go on when something is settled that another thread does.
+
+    Attributes:
+        pending: What is awaited.
+    """
+
+    pending: Pending[Any]
 
 
 class Pause(NamedTuple):

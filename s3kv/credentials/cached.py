@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
+from functools import partial
 from typing import Any, Protocol
 
 from .. import forksafe
 from ..clock import Clock
 from ..errors import CredentialsError
-from .messages import failure_of
+from ..pending import Pending
+from .messages import checked, failure_of
 from .value import ANONYMOUS, Credentials
 
 # botocore's windows: from 15 minutes before the expiry credentials should be renewed, and everybody goes
@@ -42,6 +44,9 @@ class Provider(Protocol):
     def reload(self, holder: Any) -> Any:
         """Another credentials object than ``holder``, whose credentials the store refused."""
 
+    def secrets(self) -> list[str]:
+        """What the provider is asked with, and nobody else is to see."""
+
 
 class _Held:
     """Credentials in use.
@@ -64,23 +69,6 @@ class _Held:
         self.renew_from = renew_from
 
 
-class _Fetch:
-    """A fetch under way, which any number of threads wait for.
-
-    Attributes:
-        done: Set when it is over.
-        credentials: What it gave.
-        error: Why it gave nothing.
-    """
-
-    __slots__ = ("credentials", "done", "error")
-
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.credentials: Credentials | None = None
-        self.error: CredentialsError | None = None
-
-
 class CachedSource:
     """The credentials of one provider, for any number of threads.
 
@@ -98,7 +86,7 @@ class CachedSource:
         self._monotonic = clock.monotonic
         self._lock = threading.Lock()
         self._held: _Held | None = None
-        self._fetch: _Fetch | None = None
+        self._fetch: Pending[Credentials] | None = None
         self._refused: Any = None
         forksafe.register(self)
 
@@ -111,49 +99,65 @@ class CachedSource:
         return self._due(held)
 
     def _due(self, held: _Held) -> Credentials | None:
-        """The credentials as long as they need not be renewed, or somebody else is at it."""
+        """The credentials, unless nothing may be sent with them any more; renewed behind if need be."""
         now = self._monotonic()
         if now < held.renew_from or not held.holder.refresh_needed(ADVISORY_SECONDS):
             held.look_at = now + _LOOK_EVERY
             return held.credentials
-        if self._fetch is not None and not held.holder.refresh_needed(MANDATORY_SECONDS):
-            return held.credentials
-        return None
+        if held.holder.refresh_needed(MANDATORY_SECONDS):
+            return None
+        if self._fetch is None:
+            self._begin(held, behind=True)
+        return held.credentials
 
-    def fetch(self) -> Credentials:
+    def fetch(self) -> Pending[Credentials]:
+        held = self._held
+        current = self.peek()
+        if current is not None:
+            settled: Pending[Credentials] = Pending()
+            settled.settle(current, None)
+            return settled
+        return self._begin(held)
+
+    def _begin(self, held: _Held | None, *, behind: bool = False) -> Pending[Credentials]:
+        """Fetch in a thread of its own, or join whoever does already.
+
+        Not on the executor: its threads are for requests, and a provider may take its time.
+
+        Args:
+            held: What is to be renewed; None for nothing yet.
+            behind: Nobody waits for it.
+        """
         with self._lock:
-            held = self._held
-            if held is not None:
-                current = self.peek()
-                if current is not None:
-                    return current
             fetch = self._fetch
-            first = fetch is None
-            if fetch is None:
-                fetch = self._fetch = _Fetch()
+            if fetch is not None:
+                return fetch
+            fetch = self._fetch = Pending(_renewed)
             refused, self._refused = self._refused, None
-        if first:
-            self._carry_out(fetch, held, refused)
-        else:
-            fetch.done.wait()
-        if fetch.credentials is not None:
-            return fetch.credentials
-        assert fetch.error is not None
-        # Each waiter gets an error of its own, to which its request's facts are added.
-        raise CredentialsError(fetch.error.message) from fetch.error.__cause__
+        work = partial(self._carry_out, fetch, held, refused, behind)
+        try:
+            threading.Thread(target=work, name="s3kv-credentials", daemon=True).start()
+        except RuntimeError:
+            # Too late for threads: the interpreter is about to exit.
+            work()
+        return fetch
 
-    def _carry_out(self, fetch: _Fetch, held: _Held | None, refused: Any) -> None:
+    def _carry_out(
+        self, fetch: Pending[Credentials], held: _Held | None, refused: Any, behind: bool
+    ) -> None:
         result: _Held | None = None
+        failure: CredentialsError | None = None
         try:
             result = self._obtain(held, refused)
-            fetch.credentials = result.credentials
         except CredentialsError as error:
-            fetch.error = error
+            failure = error
         except Exception as error:
-            fetch.error = failure_of(self.provider.what, error)
+            failure = failure_of(self.provider.what, error, self.provider.secrets())
+        except BaseException as error:
+            # A callable of the user's may even exit; that is no answer for those who wait.
+            failure = failure_of(self.provider.what, error, self.provider.secrets())
+            raise
         finally:
-            if fetch.credentials is None and fetch.error is None:
-                fetch.error = CredentialsError(f"{self.provider.what}: the fetch was interrupted")
             with self._lock:
                 if self._fetch is fetch:
                     self._fetch = None
@@ -161,7 +165,9 @@ class CachedSource:
                         self._held = result
                     elif refused is not None:
                         self._refused = refused
-            fetch.done.set()
+                    elif behind and held is not None:
+                        held.renew_from = self._monotonic() + _AGAIN_AFTER
+            fetch.settle(None if result is None else result.credentials, failure)
 
     def _obtain(self, held: _Held | None, refused: Any) -> _Held:
         """New credentials, from the object that has them already if there is one."""
@@ -173,16 +179,29 @@ class CachedSource:
             holder = self.provider.load()
         if holder is None:
             return _Held(ANONYMOUS, None, math.inf, 0.0)
-        # Renews them first, where that is due.
-        frozen = holder.get_frozen_credentials()
-        if not frozen.access_key or not frozen.secret_key:
-            raise CredentialsError(f"{self.provider.what} gave credentials without a key")
-        credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token or None)
+        frozen = self._freeze(holder, renewing=held is not None)
+        credentials = checked(self.provider.what, frozen.access_key, frozen.secret_key, frozen.token)
         if not hasattr(holder, "refresh_needed"):
             return _Held(credentials, holder, math.inf, 0.0)
         now = self._monotonic()
-        renew_from = now + _AGAIN_AFTER if holder.refresh_needed(ADVISORY_SECONDS) else 0.0
+        renew_from = 0.0
+        if holder.refresh_needed(ADVISORY_SECONDS):
+            # There are none that last longer. The less these do, the sooner others are asked for.
+            short = holder.refresh_needed(4 * _AGAIN_AFTER)
+            renew_from = now + (_LOOK_EVERY if short else _AGAIN_AFTER)
         return _Held(credentials, holder, now + _LOOK_EVERY, renew_from)
+
+    def _freeze(self, holder: Any, *, renewing: bool) -> Any:
+        """One consistent set of keys; botocore renews them first where that is due.
+
+        Keys that have only just come are good for some minutes more, even where botocore would already
+        ask for others.
+        """
+        if not renewing and hasattr(holder, "refresh_needed"):
+            frozen = getattr(holder, "_frozen_credentials", None)
+            if frozen is not None and not holder.refresh_needed(MANDATORY_SECONDS):
+                return frozen
+        return holder.get_frozen_credentials()
 
     def reject(self, credentials: Credentials) -> bool:
         with self._lock:
@@ -201,3 +220,12 @@ class CachedSource:
 
     def __repr__(self) -> str:
         return f"<credentials from {self.provider.what}>"
+
+
+def _renewed(error: Exception) -> Exception:
+    """The failure again, for one of those who wait: their requests' facts are added to it."""
+    assert isinstance(error, CredentialsError)
+    again = CredentialsError(error.message)
+    again.__cause__ = error.__cause__
+    again.__suppress_context__ = True
+    return again

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -23,6 +24,9 @@ class _Kind:
 
     def reload(self, holder: Any) -> Any:
         return self.load()
+
+    def secrets(self) -> list[str]:
+        return []
 
 
 class EnvironmentProvider(_Kind):
@@ -120,6 +124,18 @@ class ContainerProvider(_Kind):
             )
         return holder
 
+    def secrets(self) -> list[str]:
+        """The token, which a service that fails may repeat in its answer."""
+        path = self._auth_token_file
+        tokens = []
+        if self._endpoint is None:
+            path = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+            tokens.append(os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", ""))
+        if path:
+            with contextlib.suppress(OSError, UnicodeDecodeError), open(path, encoding="utf-8") as file:
+                tokens.append(file.read().strip())
+        return tokens
+
 
 class MetadataProvider(_Kind):
     """The metadata service of EC2 instances.
@@ -131,11 +147,16 @@ class MetadataProvider(_Kind):
 
     def load(self) -> Any:
         with forksafe.importing:
+            import botocore.exceptions
             import botocore.session
 
             from .metadata import metadata_provider
 
-        provider = metadata_provider(botocore.session.Session())
+        try:
+            provider = metadata_provider(botocore.session.Session())
+        except botocore.exceptions.ProfileNotFound:
+            # AWS_PROFILE's could have said how to ask; what it names is none of this kind's business.
+            provider = metadata_provider(botocore.session.Session({"profile": (None, None, None, None)}))
         holder = provider.load()
         if holder is None:
             raise CredentialsError(f"no credentials from {self.what}: {provider.told()}")
@@ -153,6 +174,7 @@ class DefaultProvider(_Kind):
 
     def __init__(self, profile: str | None) -> None:
         self._profile = profile
+        self._container = ContainerProvider(None, None)
         named = "" if profile is None else f" with the profile {profile!r}"
         self.what = f"the default chain{named}"
 
@@ -175,8 +197,11 @@ class DefaultProvider(_Kind):
             raise CredentialsError(f"no credentials from the EC2 metadata service: {metadata.told()}")
         return holder
 
+    def secrets(self) -> list[str]:
+        return self._container.secrets()
 
-class GivenProvider:
+
+class GivenProvider(_Kind):
     """What a Python caller passed: botocore's object, or a callable that returns one.
 
     Args:

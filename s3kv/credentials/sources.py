@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..clock import Clock
+from ..pending import Pending
 from ..spec.aws_credentials import AwsCredentials, Given
 from .cached import CachedSource, Provider
 from .providers import (
@@ -24,8 +25,10 @@ class Anonymous:
     def peek(self) -> Credentials:
         return ANONYMOUS
 
-    def fetch(self) -> Credentials:
-        return ANONYMOUS
+    def fetch(self) -> Pending[Credentials]:
+        pending: Pending[Credentials] = Pending()
+        pending.settle(ANONYMOUS, None)
+        return pending
 
     def reject(self, credentials: Credentials) -> bool:
         return False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from ..pending import Pending
+
 
 class Credentials(NamedTuple):
     """One set of keys, as one request is signed with it.
@@ -42,11 +44,10 @@ class CredentialsSource(Protocol):
     def peek(self) -> Credentials | None:
         """Credentials that can be used now, without I/O; None when they must be fetched."""
 
-    def fetch(self) -> Credentials:
-        """Fetch credentials, waiting as long as that takes.
+    def fetch(self) -> Pending[Credentials]:
+        """Begin to fetch credentials, or join whoever does already.
 
-        Raises:
-            CredentialsError: there are none, or their provider failed.
+        The result raises CredentialsError when there are none, or their provider failed.
         """
 
     def reject(self, credentials: Credentials) -> bool:

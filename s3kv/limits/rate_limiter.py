@@ -14,6 +14,8 @@ from .. import forksafe
 
 # Past so many doublings the rate is no limit any more, and the numbers would overflow.
 _MAX_DOUBLINGS = 64.0
+# Longer than anybody waits, in seconds.
+_LONGEST = 1e15
 _LN2 = math.log(2.0)
 
 
@@ -60,7 +62,7 @@ class RateLimiter:
             wanted = self._taken + 1.0
             wait = 0.0
             if wanted > produced:
-                wait = max(0.0, self._time_of(wanted) - elapsed)
+                wait = min(max(0.0, self._time_of(wanted) - elapsed), _LONGEST)
                 if now + wait >= until:
                     return math.inf
             self._taken = wanted

@@ -12,6 +12,7 @@ from ..byterange import ByteRange, parse_content_range, parse_unsatisfied
 from ..call import Call
 from ..checksums import verify
 from ..errors import ByteRangeError, DataLoss, KeyNotFound, MalformedResponse
+from ..limits.copying import LARGE
 from ..messages import Request, Response
 from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import describe, service_error
@@ -54,7 +55,7 @@ def get_object(
     status = response.status
     try:
         if status == 200 and whole and "content-range" not in response.headers:
-            verify(response.headers, response.body)
+            _verify(resources, response)
             resources.memory.found = True
             return Found(response.body, response.headers)
         if status in (200, 206) and not whole:
@@ -71,6 +72,16 @@ def get_object(
     if status == 404 and isinstance(error, KeyNotFound):
         return Missing(error)
     raise error
+
+
+def _verify(resources: Resources, response: Response) -> None:
+    """Check the bytes against the checksums in the answer; large bodies wait for their turn."""
+    size = len(response.body)
+    if size < LARGE:
+        verify(response.headers, response.body)
+        return
+    with resources.copies.slot(size):
+        verify(response.headers, response.body)
 
 
 def _empty(resources: Resources, call: Call, key: str) -> Generator[Effect, Any, Found | Missing]:

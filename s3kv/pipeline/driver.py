@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from ..call import Call
 from ..errors import MalformedResponse, TransportError
-from ..messages import Pause, Response, WireRequest
+from ..messages import Await, Pause, Response, WireRequest
+from ..pending import Pending
 from ..transport.protocol import Exchange, Transport
 from .life import Effect, Obtain
 
@@ -49,14 +50,16 @@ def drive(
     timer: Timer | None,
     effect: Effect | None = None,
     exchange: Exchange | None = None,
-) -> T | Pause:
+    obtain: Callable[[Callable[[], Any]], Any] | None = None,
+) -> T | Pause | Await:
     """Run ``steps`` to the end, and return its result.
 
     Args:
         timer: What waits between attempts; None to return the pause instead, after which the steps can
-            be driven on.
+            be driven on, or what they await.
         effect: What the steps asked for where they were begun, and nobody has done yet.
         exchange: The request that was sent for them there, and is not yet answered.
+        obtain: What calls the function of an :class:`Obtain`; default: a plain call.
 
     Raises:
         Cancelled: nobody waits any more; nothing more was sent.
@@ -77,10 +80,15 @@ def drive(
                     return effect
                 timer.wait(effect.seconds, call)
                 effect = steps.send(None)
+            elif type(effect) is Await:
+                if timer is None:
+                    return effect
+                _await(effect.pending, call)
+                effect = steps.send(None)
             else:
                 assert type(effect) is Obtain
                 try:
-                    result = effect.function()
+                    result = (obtain or _call)(effect.function)
                 except Exception as error:
                     effect = steps.throw(error)
                 else:
@@ -90,6 +98,19 @@ def drive(
     except BaseException:
         steps.close()
         raise
+
+
+def _await(pending: Pending[Any], call: Call) -> None:
+    """Wait until something is settled, or the call is stopped."""
+    pause = _Pause()
+    call.attach(pause)
+    pending.watch(pause.abort)
+    pause.lock.acquire()
+    call.detach()
+
+
+def _call(function: Callable[[], Any]) -> Any:
+    return function()
 
 
 def _resume(

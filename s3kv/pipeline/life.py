@@ -8,6 +8,7 @@ it yields                       and is resumed with
 :class:`WireRequest`            the :class:`Response`; a :class:`TransportError` or
                                 :class:`MalformedResponse` is thrown in
 :class:`Pause`                  None, when the time has passed
+:class:`Await`                  None, when it is settled
 :class:`Obtain`                 what its function returned; its exception is thrown in
 ==============================  ==============================================================
 
@@ -32,9 +33,10 @@ from ..errors import (
     S3KVError,
     TransportError,
 )
+from ..limits.copying import CopyLimit
 from ..limits.rate_limiter import RateLimiter
 from ..limits.rates import Rates
-from ..messages import Pairs, Pause, Request, Response, Settings, WireRequest
+from ..messages import Await, Pairs, Pause, Request, Response, Settings, WireRequest
 from ..retry import RetryPolicy, Verdict, classify_answer, classify_failure, retry_after
 from ..timestamps import parse_http_date
 from ..xml import parse_error
@@ -42,6 +44,8 @@ from .outcome import describe, service_error
 from .prepare import prepare
 from .redact import mask_answer, mask_error, secrets_of
 
+# Seconds that one pause may last.
+_LONGEST = 1e6
 _READS = frozenset({"GET", "HEAD"})
 
 
@@ -55,7 +59,7 @@ class Obtain(NamedTuple):
     function: Callable[[], Any]
 
 
-Effect = WireRequest | Pause | Obtain
+Effect = WireRequest | Pause | Await | Obtain
 Life = Generator[Effect, Any, Response]
 
 
@@ -116,6 +120,8 @@ class Resources(Protocol):
     @property
     def rates(self) -> Rates: ...
     @property
+    def copies(self) -> CopyLimit: ...
+    @property
     def clock(self) -> Clock: ...
     @property
     def memory(self) -> Memory: ...
@@ -147,13 +153,15 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
             yield from _admitted(limiter, call, clock)
         credentials = resources.credentials.peek()
         if credentials is None:
+            fetch = resources.credentials.fetch()
+            yield Await(fetch)
             try:
-                credentials = yield Obtain(resources.credentials.fetch)
+                credentials = fetch.result()
             except S3KVError as failure:
                 raise describe(failure, call, clock.monotonic()) from failure.__cause__
         if refused is not None:
             if credentials == refused[0]:
-                # There are no others.
+                # There is no other token.
                 return refused[1]
             refused = None
         tries += 1
@@ -214,7 +222,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 verdict = Verdict.RETRY if _learn_skew(response, now, clock, memory) else verdict
             elif verdict is Verdict.EXPIRED and not renewed and resources.credentials.reject(credentials):
                 renewed = True
-                refused = credentials, response
+                if credentials.token is not None:
+                    refused = credentials, response
                 verdict = Verdict.RETRY
                 if tries < policy.max_retries:
                     # Nothing is wrong with the store, so nothing is to be waited for.
@@ -252,7 +261,7 @@ def _admitted(limiter: RateLimiter, call: Call, clock: Clock) -> Generator[Effec
     until = now + wait
     try:
         while wait > 0:
-            yield Pause(wait)
+            yield Pause(min(wait, _LONGEST))
             wait = until - clock.monotonic()
     except BaseException:
         # Nobody waits any more.

@@ -2,7 +2,7 @@
 connection of its own.
 
 It does what the blocking driver does, step for step, as long as nothing has to be waited for but
-answers. A connection to be opened, a pause, credentials to be fetched, a large body or TLS would hold
+answers. A connection to be opened, a bucket's region to be asked for, a large body or TLS would hold
 up everyone else: such an operation is handed, as it stands, to a worker of its own.
 """
 
@@ -15,7 +15,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MalformedResponse, TransportError
-from ..messages import Pause, WireRequest
+from ..messages import Await, Pause, WireRequest
 from .operation import Operation
 
 if TYPE_CHECKING:
@@ -167,6 +167,8 @@ class Multiplexer:
         steps = operation.steps
         try:
             if operation.call.stop is not None:
+                # What they hold is given back now, not when the last trace of them is collected.
+                steps.close()
                 raise operation.call.stop
             effect = next(steps)
         except StopIteration as end:
@@ -199,8 +201,8 @@ class Multiplexer:
             self._complete(operation, None, error)
             return
         if exchange is None:
-            if type(effect) is Pause and not operation.waits_itself:
-                operation.pause = effect.seconds
+            if not operation.waits_itself and type(effect) in (Pause, Await):
+                operation.pause = effect.seconds if type(effect) is Pause else effect.pending
                 self._executor.release(operation)
                 return
             operation.effect = effect

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import threading
+from collections.abc import Callable, Generator
 from typing import Any
 
 from ..call import Call
 from ..executor import Task
-from ..messages import Pause
+from ..messages import Await, Pause
 from ..transport.protocol import Exchange, Transport
 from .driver import Timer, drive
 from .life import Effect
@@ -43,11 +44,58 @@ class Operation(Task):
     def run(self) -> None:
         result = failure = None
         try:
-            result = drive(self.steps, self.call, self.transport, self._timer, self.effect, self.exchange)
+            result = drive(
+                self.steps,
+                self.call,
+                self.transport,
+                self._timer,
+                self.effect,
+                self.exchange,
+                self._obtain,
+            )
         except BaseException as error:
             failure = error
         self.effect = self.exchange = None
         if type(result) is Pause:
             self.pause = result.seconds
+        elif type(result) is Await:
+            self.pause = result.pending
         else:
             self.finish(result, failure)
+
+    def _obtain(self, function: Callable[[], Any]) -> Any:
+        """The result of a function that cannot be interrupted; who waits for it can."""
+        waiting = _Waiting(self)
+        self.call.attach(waiting)
+        try:
+            return function()
+        finally:
+            self.call.detach()
+            waiting.end()
+
+
+class _Waiting:
+    """A function under way, as what its call waits on.
+
+    Mutable state: ``_over``, guarded by ``_lock``: the function has returned, or nobody waits any more.
+    """
+
+    __slots__ = ("_lock", "_operation", "_over")
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        self._lock = threading.Lock()
+        self._over = False
+
+    def abort(self) -> None:
+        """Let the caller go at once; the worker follows when the function returns."""
+        with self._lock:
+            if not self._over:
+                self._over = True
+                call = self._operation.call
+                self._operation.finish(None, call.stop)
+                call.cancelled = True
+
+    def end(self) -> None:
+        with self._lock:
+            self._over = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import types
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -82,13 +82,21 @@ class Given:
                 "a store with a Credentials object cannot be pickled: it holds secrets; pass a module's "
                 "function that returns one, or a type of aws_credentials"
             )
-        # An object that can be called carries its state along, and a secret may be part of that.
-        if not isinstance(self.source, (types.FunctionType, types.BuiltinFunctionType, type)):
+        # Anything that does not travel by its name carries its state along, and a secret may be part of it.
+        if not _has_a_name(self.source):
             raise TypeError(
                 f"a store whose aws_credentials is a {type(self.source).__name__} cannot be pickled: it "
                 "may hold secrets; a module's function can, by its name"
             )
         return Given, (self.source,)
+
+
+def _has_a_name(source: Any) -> bool:
+    """Whether pickle finds an object again by its module and name, and so stores nothing else of it."""
+    found: Any = sys.modules.get(getattr(source, "__module__", None) or "")
+    for part in str(getattr(source, "__qualname__", "")).split("."):
+        found = getattr(found, part, None)
+    return found is not None and found is source
 
 
 def parse_credentials(given: Any, member: str) -> AwsCredentials | Given:

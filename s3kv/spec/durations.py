@@ -7,9 +7,12 @@ import re
 from ..errors import SpecError
 
 _UNITS = {"h": 3_600 * 10**9, "m": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_PART = r"(?:[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:ns|us|ms|s|m|h)"
+_PART = r"(?:[0-9]{1,18}(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|ms|s|m|h)"
 _PARTS = re.compile(r"([0-9]*)(?:\.([0-9]*))?(ns|us|ms|s|m|h)").findall
 _DURATION = re.compile(rf"\+?(?:0|(?:{_PART})+)").fullmatch
+
+# What TensorStore can hold.
+_LONGEST = 2_562_047_788_015_215 * _UNITS["h"]
 
 ALLOWED = "a duration such as '100ms', '1m30s' or '0' (units h, m, s, ms, us, ns)"
 
@@ -22,7 +25,7 @@ def parse_duration(text: object, member: str) -> int:
         member: What an error is to call it.
 
     Raises:
-        SpecError: not a duration, a negative one or ``"inf"``.
+        SpecError: not a duration, a negative one, ``"inf"``, or one that is too long.
     """
     if not isinstance(text, str):
         kind = "null" if text is None else f"of type {type(text).__name__}"
@@ -33,8 +36,13 @@ def parse_duration(text: object, member: str) -> int:
     for whole, fraction, unit in _PARTS(text):
         size = _UNITS[unit]
         total += int(whole or "0") * size
-        if fraction:
-            total += int(fraction) * size // 10 ** len(fraction)
+        digits = fraction[:18]
+        if digits:
+            total += int(digits) * size // 10 ** len(digits)
+    if total > _LONGEST:
+        raise SpecError(
+            f"{member} is {text[:40]!r}: allowed is at most {format_duration(_LONGEST)}", member=member
+        )
     return total
 
 

@@ -16,6 +16,7 @@ from .endpoint_url import split_endpoint
 _HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]+").fullmatch
 _REGION = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*").fullmatch
 MAX_KEY_BYTES = 1024
+MAX_INT = 2**63 - 1
 
 
 def kind_of(value: Any) -> str:
@@ -70,12 +71,12 @@ def positive_int(member: str, value: Any, *, otherwise: str = "") -> int:
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        shown = f"{value!r:.40}" if isinstance(value, (int, float, str)) else kind_of(value)
-        raise SpecError(
-            f"{member} is {shown}: allowed is a whole number of at least 1{otherwise}", member=member
-        )
-    return int(value)
+    if not isinstance(value, bool) and isinstance(value, numbers.Integral) and 1 <= int(value) <= MAX_INT:
+        return int(value)
+    raise SpecError(
+        f"{member} is {_shown(value)}: allowed is a whole number of at least 1, in 64 bits{otherwise}",
+        member=member,
+    )
 
 
 def positive_number(member: str, value: Any) -> float:
@@ -87,8 +88,13 @@ def positive_number(member: str, value: Any) -> float:
             number = math.inf
         if 0 < number < math.inf:
             return number
-    shown = f"{value!r:.40}" if isinstance(value, (int, float, str)) else kind_of(value)
-    raise SpecError(f"{member} is {shown}: allowed is a finite number above 0", member=member)
+    raise SpecError(f"{member} is {_shown(value)}: allowed is a finite number above 0", member=member)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, (float, str)) or (isinstance(value, int) and abs(value) <= MAX_INT):
+        return f"{value!r:.40}"
+    return f"a number of {value.bit_length()} bits" if isinstance(value, int) else kind_of(value)
 
 
 def driver(member: str, value: Any) -> str:

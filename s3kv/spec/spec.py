@@ -96,7 +96,7 @@ class Spec:
             values = spec._values()
         elif isinstance(spec, str):
             bucket, path = parse_url(spec)
-            values = {**_DEFAULTS, "bucket": bucket, "path": path}
+            values = {**_DEFAULTS, "bucket": bucket, "path": check.path("path", path)}
         elif spec is None or isinstance(spec, Mapping):
             values = {**_DEFAULTS, **_parse(spec or {})}
         else:
@@ -144,7 +144,9 @@ class Spec:
         Raises:
             SpecError: the credentials were passed as a Python object.
         """
-        result: dict[str, Any] = {"driver": "s3", "bucket": self.bucket}
+        result: dict[str, Any] = {"driver": "s3"}
+        if self.bucket or include_defaults:
+            result["bucket"] = self.bucket
         if self.path or include_defaults:
             result["path"] = self.path
         if self.requester_pays or include_defaults:
@@ -221,6 +223,12 @@ class Spec:
 
     def __hash__(self) -> int:
         return hash(tuple(self._values().values()))
+
+    def __copy__(self) -> Spec:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Spec:
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Spec._over, (self._values(),)

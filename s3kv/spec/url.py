@@ -31,6 +31,8 @@ def parse_url(url: str) -> tuple[str, str]:
         raise refuse("it has a query (a question mark in a path is %3F)")
     if "#" in rest:
         raise refuse("it has a fragment (a number sign in a path is %23)")
+    if "|" in rest:
+        raise refuse("it has a |, which TensorStore takes for a chain of drivers (a literal one is %7C)")
     bucket, _, path = rest.partition("/")
     if not bucket:
         raise refuse("it names no bucket")

@@ -26,7 +26,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials, RefreshableCredentials
 
 import s3kv
 from tests.wire import sigv4
@@ -211,6 +211,11 @@ class FakeContainer(_Provider):
         return f"{self.url}/v2/credentials?id=role"
 
     @property
+    def spec(self) -> dict[str, str]:
+        """The credentials of a store that asks here."""
+        return {"type": "ecs", "endpoint": self.uri}
+
+    @property
     def authorizations(self) -> list[str | None]:
         """The Authorization header of each request, in order."""
         return [request.header("authorization") for request in self.requests]
@@ -223,7 +228,8 @@ class FakeImds(_Provider):
     """The instance metadata service, version 2; each of its three steps can be made to fail.
 
     Attributes:
-        token: None to hand out session tokens; or how asking for one is answered.
+        token: None to hand out session tokens; or how asking for one is answered. With ``HANG`` nothing
+            is answered any more.
         role: The name of the role; or how asking for its name is answered.
         version_1: There are no tokens, and none is needed.
     """
@@ -253,6 +259,8 @@ class FakeImds(_Provider):
         return request.path.startswith(self.ROLES) and request.path != self.ROLES
 
     def respond(self, request: Recorded) -> bytes:
+        if self.token is HANG:
+            return self.give(HANG)
         if (request.method, request.path) == ("PUT", self.TOKENS):
             if self.version_1:
                 return self.give(405)
@@ -295,6 +303,56 @@ class FakeSts(_Provider):
             f"</Credentials></{action}Result></{action}Response>"
         )
         return answer(200, text.encode(), "Content-Type: text/xml")
+
+
+class Aging:
+    """Credentials that refresh themselves, in a time of their own.
+
+    Attributes:
+        object: botocore's; it begins with ``keys(1)`` and an hour to go, then come ``keys(2)`` and so on.
+        calls: How often it was refreshed, or tried to be.
+        gate: Cleared while refreshing is to take long.
+        failure: What refreshing raises, or None.
+        at_once: How many threads refresh it.
+    """
+
+    def __init__(self) -> None:
+        self._now = datetime.now(timezone.utc)
+        self.calls = 0
+        self.gate = threading.Event()
+        self.gate.set()
+        self.failure: Exception | None = None
+        self.at_once = Gauge()
+        first = self._metadata(1)
+        self.object = RefreshableCredentials(
+            first["access_key"],
+            first["secret_key"],
+            first["token"],
+            self._now + timedelta(hours=1),
+            refresh_using=self._refresh,
+            method="test",
+            time_fetcher=lambda: self._now,
+        )
+        self._end = self._now + timedelta(hours=1)
+
+    def leave(self, seconds: float) -> None:
+        """Let time pass until so many seconds are left."""
+        self._now = self._end - timedelta(seconds=seconds)
+
+    def _metadata(self, number: int) -> dict[str, str]:
+        found = keys(number)
+        end = (self._now + timedelta(hours=1)).isoformat()
+        names = ("access_key", "secret_key", "token", "expiry_time")
+        return dict(zip(names, (found.access_key, found.secret_key, found.token, end), strict=True))
+
+    def _refresh(self) -> dict[str, str]:
+        with self.at_once:
+            self.calls += 1
+            assert self.gate.wait(10)
+            if self.failure is not None:
+                raise self.failure
+            self._end = self._now + timedelta(hours=1)
+            return self._metadata(1 + self.calls)
 
 
 class FakeS3(_Fake):
@@ -372,3 +430,8 @@ def shown(error: BaseException) -> str:
         texts += [str(link), repr(link)]
         link = link.__cause__ or link.__context__
     return "\n".join(texts)
+
+
+def lender() -> Credentials:
+    """A callable of a module, which a store can be pickled with."""
+    return keys().object

@@ -23,8 +23,10 @@ from s3kv.errors import (
     ServiceError,
     TransportError,
 )
+from s3kv.limits.copying import CopyLimit
 from s3kv.limits.rates import Rates
-from s3kv.messages import Pairs, Pause, Request, Response, Settings, WireRequest
+from s3kv.messages import Await, Pairs, Pause, Request, Response, Settings, WireRequest
+from s3kv.pending import Pending
 from s3kv.pipeline.life import Memory, Obtain, Reach, live
 from s3kv.retry import RetryPolicy
 from s3kv.sigv4 import amz_date
@@ -69,12 +71,15 @@ class Vault:
     def peek(self) -> Credentials | None:
         return self.current
 
-    def fetch(self) -> Credentials:
+    def fetch(self) -> Pending[Credentials]:
         found = self.store.pop(0)
+        pending: Pending[Credentials] = Pending()
         if isinstance(found, Exception):
-            raise found
-        self.current = found
-        return found
+            pending.settle(None, found)
+        else:
+            self.current = found
+            pending.settle(found, None)
+        return pending
 
     def reject(self, credentials: Credentials) -> bool:
         self.rejected.append(credentials)
@@ -93,6 +98,7 @@ class World:
     memory: Memory = field(default_factory=Memory)
     settings: Settings = field(default_factory=Settings)
     extra_headers: Pairs = ()
+    copies: CopyLimit = field(default_factory=CopyLimit)
     rates: Rates = field(default_factory=lambda: Rates(RateLimiter(), {}))
     endpoint: Endpoint | None = HERE
     places: list[Endpoint | Exception] = field(default_factory=list)
@@ -159,6 +165,10 @@ def run(script: Script, world: World, timeout: float | None = None, request: Req
                 assert effect.seconds >= 0
                 trace.pauses.append(effect.seconds)
                 clock.now += effect.seconds
+                effect = steps.send(None)
+            elif isinstance(effect, Await):
+                trace.obtained += 1
+                assert effect.pending.settled
                 effect = steps.send(None)
             else:
                 assert isinstance(effect, Obtain)

@@ -175,6 +175,49 @@ def test_what_the_transport_must_know_is_passed_on(flag: bool) -> None:
     assert _prepare(GET, fresh=flag).fresh is flag
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE"])
+@pytest.mark.parametrize("key", ["key", None])
+def test_the_headers_of_every_request_are_sent_and_signed(method: str, key: str | None) -> None:
+    """Whatever the request; its own headers stay what they are."""
+    own = (("range", "bytes=0-4"), ("content-type", "text/plain"))
+    request = Request("X", method, key, headers=own, body=b"abc" if method == "PUT" else b"")
+    extra = (("x-amz-request-payer", "requester"), ("x-amz-expected-bucket-owner", "123456789012"))
+    wire = prepare(request, LOCAL, TEMPORARY, NOW, "agent/1", extra=extra)
+    headers = _lower(wire)
+    assert set(own + extra) <= set(headers.items())
+    assert {name for name, _ in own + extra} <= set(_signed_names(wire))
+    plain = _lower(prepare(request, LOCAL, TEMPORARY, NOW, "agent/1"))
+    assert set(headers) - set(plain) == {name for name, _ in extra}
+    assert headers["authorization"] != plain["authorization"]
+
+
+def test_an_anonymous_request_has_the_headers_of_every_request_too() -> None:
+    """Who pays is said even by those who are nobody; the store refuses them in its own words."""
+    wire = prepare(GET, LOCAL, ANONYMOUS, NOW, "agent/1", extra=(("x-amz-request-payer", "requester"),))
+    assert _lower(wire) == {
+        "host": "localhost:9000",
+        "x-amz-request-payer": "requester",
+        "accept-encoding": "identity",
+        "user-agent": "agent/1",
+    }
+
+
+@pytest.mark.parametrize("credentials", [KEYS, ANONYMOUS], ids=["signed", "anonymous"])
+def test_a_host_header_names_the_host_and_changes_nothing_else(credentials: Credentials) -> None:
+    """The connection goes where the endpoint says, and so does the target; the name is signed."""
+    url = "http://127.0.0.1:9000/base"
+    named = custom_endpoint(url, "bucket", "us-east-1", host_header="s3.example.com:8000")
+    request = Request("ListObjectsV2", "GET", None, (("list-type", "2"),))
+    wire = _prepare(request, credentials, named)
+    plain = _prepare(request, credentials, custom_endpoint(url, "bucket", "us-east-1"))
+    assert wire.headers[0] == ("Host", "s3.example.com:8000")
+    assert (wire.origin, wire.target) == (plain.origin, plain.target)
+    assert str(wire.origin) == "http://127.0.0.1:9000"
+    if credentials is KEYS:
+        assert "host" in _signed_names(wire)
+        assert _lower(wire)["authorization"] != _lower(plain)["authorization"]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_the_whole_request_is_signed_as_botocore_signs_it(
     seed: int, monkeypatch: pytest.MonkeyPatch
@@ -188,6 +231,7 @@ def test_the_whole_request_is_signed_as_botocore_signs_it(
         aws_endpoint("bucket", "eu-west-1"),
         aws_endpoint("my.bucket", "cn-north-1"),
         custom_endpoint("https://[::1]:9000/base", "bucket", "garage"),
+        custom_endpoint("http://10.1.2.3:9000", "bucket", "us-east-1", host_header="s3.example.com"),
     ]
     for _ in range(100):
         endpoint, keys = rng.choice(endpoints), rng.choice((KEYS, TEMPORARY))
@@ -199,10 +243,18 @@ def test_the_whole_request_is_signed_as_botocore_signs_it(
         headers = rng.sample([("range", "bytes=0-9"), ("x-amz-meta-a", "b  c"), ("if-match", '"e"')], 2)
         method = rng.choice(("GET", "PUT", "DELETE"))
         digest = hashlib.sha256(body).hexdigest()
-        wire = _prepare(Request("X", method, key, query, tuple(headers), body, digest), keys, endpoint)
+        wire = prepare(
+            Request("X", method, key, query, tuple(headers), body, digest),
+            endpoint,
+            keys,
+            NOW,
+            "agent/1",
+            extra=rng.choice(((), (("x-amz-request-payer", "requester"),))),
+        )
         sent = _lower(wire)
         request = AWSRequest(method, f"{wire.origin}{wire.target}", data=body)
-        for name in ("range", "x-amz-meta-a", "if-match"):
+        # botocore takes the host from the URL unless it is told.
+        for name in ("range", "x-amz-meta-a", "if-match", "x-amz-request-payer", "host"):
             if name in sent:
                 request.headers[name] = sent[name]
         signer = botocore.auth.S3SigV4Auth(botocore.credentials.Credentials(*keys), "s3", endpoint.region)

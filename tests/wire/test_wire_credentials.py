@@ -1,12 +1,10 @@
-"""Credentials from the environment, and none; what errors tell and hide; how long anybody waits."""
+"""Credentials from the environment, and none at all; what errors about them tell and hide."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,7 +15,6 @@ from botocore.credentials import Credentials
 
 import s3kv
 from tests.servers.metadata import (
-    HANG,
     REGION,
     FakeContainer,
     FakeImds,
@@ -27,9 +24,11 @@ from tests.servers.metadata import (
     shown,
 )
 from tests.wire import sigv4
-from tests.wire.helpers import Background, Stopwatch
 
 ENVIRONMENT = {"type": "environment"}
+
+# What no error may show.
+SECRET = keys(7)
 
 
 def set_keys(monkeypatch: pytest.MonkeyPatch, credentials: Keys, *names: str, token: bool = True) -> None:
@@ -142,6 +141,34 @@ def test_keys_whose_end_is_past_are_an_error_until_there_are_new_ones(
         assert s3.signers == [keys(2).signer]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\nX-Smuggled: yes", "é", "Ж", "\udcff"], ids=ascii)
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
+def test_keys_that_no_header_can_carry_are_an_error_that_does_not_show_them(
+    name: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is sent: what follows a line's end would be a header of its own."""
+    set_keys(monkeypatch, SECRET)
+    monkeypatch.setenv(name, os.environ[name] + end)
+    with FakeS3() as s3, s3.store(ENVIRONMENT) as store:
+        with pytest.raises(s3kv.CredentialsError) as caught:
+            store.get("key")
+        assert s3.requests == []
+    _assert_hidden(shown(caught.value))
+
+
+def test_a_secret_key_that_is_no_text_is_an_error_that_does_not_show_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bytes that are not UTF-8 come out of the environment as surrogates, which no signature is made of."""
+    set_keys(monkeypatch, SECRET)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{SECRET.secret_key}\udcff")
+    with FakeS3() as s3, s3.store(ENVIRONMENT) as store:
+        with pytest.raises(s3kv.CredentialsError) as caught:
+            store.get("key")
+        assert s3.requests == []
+    _assert_hidden(shown(caught.value))
+
+
 def test_a_profile_beside_the_keys_in_the_environment_does_not_matter(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -200,8 +227,6 @@ def test_an_anonymous_store_signs_nothing_and_loads_neither_boto3_nor_botocore(
 
 
 # --------------------------------------------------------------------------------- errors
-
-SECRET = keys(7)
 
 
 def _environment(patch: pytest.MonkeyPatch, folder: Path) -> Any:
@@ -324,107 +349,3 @@ def _assert_hidden(text: str) -> None:
     for secret in (SECRET.secret_key, SECRET.token):
         assert secret[:12] not in text
         assert secret[-12:] not in text
-
-
-# ------------------------------------------------------------- timeouts and interruptions
-
-
-class Hanging:
-    """A callable that is asked for credentials, and waits."""
-
-    def __init__(self) -> None:
-        self.asked = threading.Event()
-        self.go_on = threading.Event()
-
-    def __call__(self) -> Credentials:
-        self.asked.set()
-        assert self.go_on.wait(10)
-        return keys().object
-
-
-@pytest.fixture(params=["callable", "ecs", "imds"])
-def hanging(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Yield credentials that never come."""
-    if request.param == "callable":
-        source = Hanging()
-        yield source
-        source.go_on.set()
-    elif request.param == "ecs":
-        with FakeContainer(HANG) as container:
-            yield {"type": "ecs", "endpoint": container.uri}
-    else:
-        with FakeImds(HANG, token=HANG, role=HANG) as imds:
-            monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
-            monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url)
-            yield {"type": "imds"}
-
-
-def test_the_timeout_bounds_the_wait_for_credentials(hanging: Any) -> None:
-    """For everyone who waits; nothing is sent."""
-    with FakeS3() as s3, s3.store(hanging, timeout=0.3) as store:
-        calls = [Background(lambda: store.get("key")) for _ in range(4)]
-        for call in calls:
-            assert isinstance(call.error(3), s3kv.DeadlineExceeded)
-            assert call.seconds < 1
-        assert s3.requests == []
-
-
-def test_closing_the_store_ends_the_wait_for_credentials(hanging: Any) -> None:
-    """At once."""
-    with FakeS3() as s3:
-        store = s3.store(hanging)
-        call = Background(lambda: store.get("key"))
-        assert not call.done(0.2)
-        with Stopwatch() as watch:
-            store.close()
-            assert isinstance(call.error(3), s3kv.StoreClosed)
-        assert watch.seconds < 0.5
-        assert s3.requests == []
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals are sent as POSIX has them")
-def test_ctrl_c_ends_the_wait_for_credentials_and_the_next_call_works() -> None:
-    """Within half a second."""
-    source = Hanging()
-    main = threading.main_thread().ident
-    assert main is not None
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with FakeS3() as s3, s3.store(source) as store:
-
-            def interrupt() -> None:
-                assert source.asked.wait(5)
-                signal.pthread_kill(main, signal.SIGINT)
-
-            watch = Stopwatch()
-            killer = Background(interrupt)
-            with watch, pytest.raises(KeyboardInterrupt):
-                store.get("key")
-            killer.result()
-            source.go_on.set()
-            assert watch.seconds - killer.seconds < 0.5
-            assert store.get("key") == b"value"
-            assert len(s3.requests) == 1
-    finally:
-        source.go_on.set()
-        signal.signal(signal.SIGINT, before)
-
-
-def test_a_caller_whose_time_is_up_does_not_end_the_look_up_for_the_others() -> None:
-    """They go on waiting for the one that is under way, and it is made once."""
-    source = Hanging()
-    asked: list[None] = []
-
-    def find() -> Credentials:
-        asked.append(None)
-        return source()
-
-    with FakeS3() as s3, s3.store(find) as patient:
-        hasty = Background(lambda: patient.with_timeout(0.2).get("key"))
-        assert source.asked.wait(5)
-        call = Background(lambda: patient.get("key"))
-        assert isinstance(hasty.error(3), s3kv.DeadlineExceeded)
-        source.go_on.set()
-        assert call.result() == b"value"
-        assert len(asked) == 1
-        assert len(s3.requests) == 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from tests.servers.metadata import (
     shown,
     silent,
 )
-from tests.wire.helpers import Stopwatch
+from tests.wire.helpers import Background, Stopwatch
 
 ECS = {"type": "ecs"}
 IMDS = {"type": "imds"}
@@ -153,7 +156,7 @@ def test_a_missing_token_file_is_an_error_and_nobody_is_asked(s3: FakeS3, tmp_pa
     file = tmp_path / "token"
     with FakeContainer() as own:
         with s3.store({**ECS, "endpoint": own.uri, "auth_token_file": str(file)}) as store:
-            with pytest.raises(s3kv.CredentialsError, match="ecs") as caught:
+            with pytest.raises(s3kv.CredentialsError, match=r"ecs|container") as caught:
                 store.get("key")
             assert str(file) in str(caught.value)
             assert own.requests == s3.requests == []
@@ -234,23 +237,32 @@ def test_a_container_without_an_address_is_an_error(s3: FakeS3, imds: FakeImds) 
     assert s3.requests == imds.requests == []
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [(404, "404"), (429, "429"), (500, "500"), (b"not JSON", "JSON"), (b"", "JSON")],
-)
-def test_a_container_service_that_fails_is_an_error_that_tells_what_it_said(
-    given: Given, said: str, s3: FakeS3, container: FakeContainer
-) -> None:
+def test_a_container_service_that_fails_is_an_error_that_tells_what_it_said(s3: FakeS3) -> None:
     """Nothing is sent to the store; once the service is well, the next request works."""
-    container.script(given)
-    with s3.store(ECS) as store:
-        with Stopwatch() as watch, pytest.raises(s3kv.CredentialsError, match="ecs") as caught:
-            store.get("key")
-        assert watch.seconds < CONTAINER_SECONDS
-        assert said in str(caught.value)
-        assert s3.requests == []
-        container.script(keys())
-        assert store.get("key") == b"value"
+    # All at once, for each is asked three times, with a pause in between.
+    troubles: list[tuple[Given, str]] = [
+        (404, "404"),
+        (429, "429"),
+        (500, "500"),
+        (b"not JSON", "JSON"),
+        (b"", "JSON"),
+    ]
+    with ExitStack() as open_:
+        calls = []
+        for given, said in troubles:
+            container = open_.enter_context(FakeContainer(given))
+            store = open_.enter_context(s3.store({**ECS, "endpoint": container.uri}))
+            calls.append((container, store, said, Background(lambda store=store: store.get("key"))))  # type: ignore[misc]
+        for container, store, said, call in calls:
+            failure = call.error(CONTAINER_SECONDS)
+            assert isinstance(failure, s3kv.CredentialsError)
+            assert said in str(failure)
+            assert re.search("ecs|container", str(failure))
+            container.script(keys())
+            before = len(s3.requests)
+            assert store.get("key") == b"value"
+            assert len(s3.requests) == before + 1
+    assert len(s3.requests) == len(troubles)
 
 
 @pytest.mark.parametrize(
@@ -262,9 +274,10 @@ def test_a_container_service_that_fails_is_an_error_that_tells_what_it_said(
         b'"text"',
         b'{"AccessKeyId": "AKID", "SecretAccessKey": null, "Token": "t", "Expiration": "never"}',
         b'{"AccessKeyId": 1, "SecretAccessKey": 2, "Token": 3, "Expiration": "2100-01-01T00:00:00Z"}',
+        keys()._replace(access_key="AKID\r\nX-Smuggled: yes"),
         keys(expires=-60),
     ],
-    ids=["failed", "empty", "list", "text", "null", "numbers", "expired"],
+    ids=["failed", "empty", "list", "text", "null", "numbers", "no header", "expired"],
 )
 def test_an_answer_without_usable_credentials_is_an_error(
     given: Given, s3: FakeS3, container: FakeContainer
@@ -272,7 +285,7 @@ def test_an_answer_without_usable_credentials_is_an_error(
     """Nothing is signed with what it has; the failure is not remembered."""
     container.script(given)
     with s3.store(ECS) as store:
-        with pytest.raises(s3kv.CredentialsError, match="ecs"):
+        with pytest.raises(s3kv.CredentialsError, match=r"ecs|container"):
             store.get("key")
         assert s3.requests == []
         container.script(keys())
@@ -282,26 +295,33 @@ def test_an_answer_without_usable_credentials_is_an_error(
 def test_a_container_service_that_is_not_there_is_an_error(s3: FakeS3) -> None:
     """Within seconds."""
     with refused() as address, s3.store({**ECS, "endpoint": f"{address}/role"}) as store:
-        with Stopwatch() as watch, pytest.raises(s3kv.CredentialsError, match="ecs"):
+        with Stopwatch() as watch, pytest.raises(s3kv.CredentialsError, match=r"ecs|container"):
             store.get("key")
         assert watch.seconds < CONTAINER_SECONDS
         assert s3.requests == []
 
 
-def test_secrets_that_a_failing_container_service_repeats_are_not_shown(
-    s3: FakeS3, container: FakeContainer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_secrets_that_a_failing_container_service_repeats_are_not_shown(s3: FakeS3, tmp_path: Path) -> None:
     """The token that it was sent, and the credentials that it should not have answered with."""
-    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", AUTHORIZATION)
-    document = keys().document()
-    echo = f"no entry for {AUTHORIZATION}: {document}".replace("'", '"').encode()
-    container.script(Reply(500, echo))
-    with s3.store(ECS) as store, pytest.raises(s3kv.CredentialsError, match="500") as caught:
-        store.get("key")
-    text = shown(caught.value)
-    for secret in (AUTHORIZATION, keys().secret_key, keys().token):
-        assert secret not in text
-        assert secret[:12] not in text
+    document = json.dumps(keys().document())
+    tokens = [AUTHORIZATION, "Basic 0f8fad5b-d9cb-469f-a165", "eyJhbGci.eyJzdWIi.c2lnbmF0dXJl"]
+    with ExitStack() as open_:
+        calls = []
+        for number, token in enumerate(tokens):
+            file = tmp_path / str(number)
+            file.write_text(token)
+            echo = f"no entry for {token}: {document}".encode()
+            container = open_.enter_context(FakeContainer(Reply(500, echo)))
+            spec = {**ECS, "endpoint": container.uri, "auth_token_file": str(file)}
+            store = open_.enter_context(s3.store(spec))
+            calls.append((token, Background(lambda store=store: store.get("key"))))  # type: ignore[misc]
+        told = [(token, call.error(CONTAINER_SECONDS)) for token, call in calls]
+    for token, failure in told:
+        assert "500" in str(failure)
+        text = shown(failure)
+        for secret in (keys().secret_key, keys().token):
+            assert secret[:12] not in text
+        assert token not in text, f"{token} is shown"
 
 
 @pytest.mark.parametrize("left_out", ["AccessKeyId", "Token", "Expiration"])
@@ -311,7 +331,7 @@ def test_secrets_of_an_answer_that_lacks_something_are_not_shown(
     """What it has of them stays hidden."""
     document = keys().document()
     del document[left_out]
-    container.script(str(document).replace("'", '"').encode())
+    container.script(json.dumps(document).encode())
     with s3.store(ECS) as store, pytest.raises(s3kv.CredentialsError, match=left_out) as caught:
         store.get("key")
     text = shown(caught.value)
@@ -369,7 +389,6 @@ def test_a_machine_looks_at_nothing_but_its_metadata_service(
     """Neither at the keys in the environment nor at a container's service."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", keys(2).access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", keys(2).secret_key)
-    monkeypatch.setenv("AWS_PROFILE", "does-not-exist")
     with s3.store(IMDS) as store:
         store.get("key")
         imds.role = 404
@@ -377,6 +396,16 @@ def test_a_machine_looks_at_nothing_but_its_metadata_service(
         other.get("key")
     assert s3.signers == [keys(1).signer]
     assert container.requests == []
+
+
+def test_a_profile_in_the_environment_does_not_keep_a_machine_from_its_metadata_service(
+    s3: FakeS3, imds: FakeImds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kind that was asked for by name is independent of the others."""
+    monkeypatch.setenv("AWS_PROFILE", "does-not-exist")
+    with s3.store(IMDS) as store:
+        assert store.get("key") == b"value"
+    s3.check(keys())
 
 
 BROKEN: dict[str, dict[str, Any]] = {
@@ -394,7 +423,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     "not JSON": {"given": b"{"},
     "a list": {"given": b"[]"},
     "failed": {"given": NOT_CREDENTIALS},
-    "hangs at the token": {"token": HANG, "role": HANG},
+    "hangs at the token": {"token": HANG},
     "hangs at the role": {"role": HANG},
     "hangs at the credentials": {"given": HANG},
 }
@@ -408,7 +437,7 @@ def test_a_metadata_service_in_trouble_is_an_error_that_is_not_remembered(
     for name, value in trouble.items():
         imds.script(value) if name == "given" else setattr(imds, name, value)
     with s3.store(IMDS) as store:
-        with Stopwatch() as watch, pytest.raises(s3kv.CredentialsError, match="imds"):
+        with Stopwatch() as watch, pytest.raises(s3kv.CredentialsError, match=r"imds|metadata service"):
             store.get("key")
         assert watch.seconds < IMDS_SECONDS
         assert s3.requests == []
@@ -427,7 +456,7 @@ def test_a_metadata_service_that_is_not_there_is_an_error(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
     with place() as address, s3.store(IMDS) as store:
         monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", address)
-        with Stopwatch() as watch, pytest.raises(s3kv.CredentialsError, match="imds"):
+        with Stopwatch() as watch, pytest.raises(s3kv.CredentialsError, match=r"imds|metadata service"):
             store.get("key")
         assert watch.seconds < IMDS_SECONDS
         assert s3.requests == []
@@ -438,7 +467,7 @@ def test_secrets_of_a_metadata_service_that_answers_badly_are_not_shown(
     body: str, s3: FakeS3, imds: FakeImds
 ) -> None:
     """Neither its session token nor what it has of credentials."""
-    text = str(keys(expires=None).document(Code="Success")).replace("'", '"')
+    text = json.dumps(keys(expires=None).document(Code="Success"))
     imds.script(text[:-2].encode() if body == "cut short" else text.encode())
     with s3.store(IMDS) as store, pytest.raises(s3kv.CredentialsError) as caught:
         store.get("key")

@@ -142,26 +142,13 @@ def test_keys_whose_end_is_past_are_an_error_until_there_are_new_ones(
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\nX-Smuggled: yes", "é", "Ж", "\udcff"], ids=ascii)
-@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"])
 def test_keys_that_no_header_can_carry_are_an_error_that_does_not_show_them(
     name: str, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is sent: what follows a line's end would be a header of its own."""
     set_keys(monkeypatch, SECRET)
     monkeypatch.setenv(name, os.environ[name] + end)
-    with FakeS3() as s3, s3.store(ENVIRONMENT) as store:
-        with pytest.raises(s3kv.CredentialsError) as caught:
-            store.get("key")
-        assert s3.requests == []
-    _assert_hidden(shown(caught.value))
-
-
-def test_a_secret_key_that_is_no_text_is_an_error_that_does_not_show_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Bytes that are not UTF-8 come out of the environment as surrogates, which no signature is made of."""
-    set_keys(monkeypatch, SECRET)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{SECRET.secret_key}\udcff")
     with FakeS3() as s3, s3.store(ENVIRONMENT) as store:
         with pytest.raises(s3kv.CredentialsError) as caught:
             store.get("key")

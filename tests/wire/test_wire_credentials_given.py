@@ -195,6 +195,8 @@ def test_a_callable_that_raises_is_an_error_that_names_the_kind(s3: FakeS3) -> N
     s3.check(keys())
 
 
+# The thread that it wanted to end may well end, too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_callable_that_wants_to_exit_is_an_error_for_everybody_who_waits(s3: FakeS3) -> None:
     """It runs where nobody would notice; the next request calls it again."""
     finder = Finder(SystemExit("goodbye"), keys())

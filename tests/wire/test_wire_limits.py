@@ -229,7 +229,10 @@ def test_close_ends_the_wait_for_a_token(closed: str, opened: OpenStore) -> None
     with ScriptedServer() as server:
         store = opened(server, **rates(read_rate=NEVER, write_rate=NEVER))
         used = store if closed == "the store" else store / "child"
-        waits = [Background(lambda: used.get("key")), Background(lambda: used.put("key", b"v"))]
+        waits: list[Background[Any]] = [
+            Background(lambda: used.get("key")),
+            Background(lambda: used.put("key", b"v")),
+        ]
         time.sleep(0.05)
         assert not any(wait.done(0) for wait in waits)
         with Stopwatch() as watch:

@@ -132,6 +132,7 @@ class Core:
         key: str | None,
         timeout: float | None,
         *arguments: Any,
+        since: float | None = None,
     ) -> T:
         """Run an operation on the executor and return its result.
 
@@ -139,6 +140,7 @@ class Core:
             operation: Called with this core, the call, and ``arguments``.
             key: The key relative to the store, for messages.
             timeout: Seconds for the whole operation, or None.
+            since: Monotonic time at which it began; default: now.
 
         Raises:
             StoreClosed: the store was closed.
@@ -149,7 +151,7 @@ class Core:
         executor = self._executor
         if executor is None:
             executor = self._executor = self.resolved.s3_request_concurrency.executor(os.environ)
-        call = Call(key, self.clock.monotonic(), timeout)
+        call = Call(key, self.clock.monotonic() if since is None else since, timeout)
         steps = operation(self, call, *arguments)
         self._calls.add(call)
         try:

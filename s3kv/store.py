@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from .byterange import WHOLE, parse_slice
 from .context import Context, default_context
 from .core import Core
-from .errors import InvalidKey, StoreClosed
+from .errors import DeadlineExceeded, InvalidKey, StoreClosed
 from .keys import check_key, key_text
 from .operations.delete import delete_object
 from .operations.listing import PageRequest, entries_of, list_page, pages
 from .operations.read import Found, get_object
 from .operations.stat import Missing, head_object, stat_object
 from .operations.write import object_headers, payload, put_object
+from .spec.members import path as check_path
 from .spec.spec import Spec
 from .values import ListEntry, ObjectInfo, TimestampedStorageGeneration
 from .xml import Page
@@ -89,6 +90,7 @@ class Store(MutableMapping[str, bytes]):
 
     def _sharing(self, path: str, timeout: float | None) -> Store:
         """A store that differs from this one only in path and timeout."""
+        check_path("path", path)
         return Store._over(self._core, self._context, path, timeout)
 
     # ---------------------------------------------------------------- one key
@@ -158,8 +160,18 @@ class Store(MutableMapping[str, bytes]):
         body = payload(value)
         headers = object_headers(content_type, metadata)
         # Here, not on the executor, whose threads are for requests.
-        digest = self._core.copies.sha256(body)
-        return self._run(put_object, name, full, body, digest, headers)
+        started = self._core.clock.monotonic()
+        try:
+            digest = self._core.copies.sha256(body, self._timeout)
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                "the store's timeout passed while the put waited for its turn to be hashed",
+                operation="PutObject",
+                key=name,
+                attempts=0,
+                elapsed=self._core.clock.monotonic() - started,
+            ) from error
+        return self._run(put_object, name, full, body, digest, headers, since=started)
 
     def delete(self, key: str | bytes) -> TimestampedStorageGeneration:
         """Delete an object. A key that does not exist is no error.
@@ -399,10 +411,16 @@ class Store(MutableMapping[str, bytes]):
 
     # ---------------------------------------------------------------- helpers
 
-    def _run(self, operation: Callable[..., Generator[Any, Any, T]], key: str | None, *arguments: Any) -> T:
+    def _run(
+        self,
+        operation: Callable[..., Generator[Any, Any, T]],
+        key: str | None,
+        *arguments: Any,
+        since: float | None = None,
+    ) -> T:
         if self._closed:
             raise StoreClosed("the store is closed", key=key)
-        return self._core.run(operation, key, self._timeout, *arguments)
+        return self._core.run(operation, key, self._timeout, *arguments, since=since)
 
     def _prefix(self, prefix: str) -> str:
         return self._path + _check_text(prefix)

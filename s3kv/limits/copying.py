@@ -33,20 +33,37 @@ class CopyLimit:
         forksafe.register(self)
 
     @contextmanager
-    def slot(self, size: int) -> Iterator[None]:
-        """Wait for a turn to work on ``size`` bytes; small bodies need none."""
+    def slot(self, size: int, timeout: float | None = None) -> Iterator[None]:
+        """Wait for a turn to work on ``size`` bytes; small bodies need none.
+
+        Raises:
+            TimeoutError: there was none within ``timeout`` seconds.
+        """
         if size < LARGE:
             yield
             return
-        with self._slots:
+        slots = self._slots
+        if not slots.acquire(timeout=timeout):
+            raise TimeoutError(f"no turn to work on {size:,} bytes within {timeout:g} s")
+        try:
             yield
+        finally:
+            slots.release()
 
-    def sha256(self, body: Body) -> str:
-        """SHA-256 of a body in hexadecimal."""
+    def sha256(self, body: Body, timeout: float | None = None) -> str:
+        """SHA-256 of a body in hexadecimal.
+
+        Args:
+            body: The bytes.
+            timeout: Seconds that waiting for a turn may take; None for as long as it takes.
+
+        Raises:
+            TimeoutError: there was no turn in time.
+        """
         size = len(body)
         if size < LARGE:
             return hashlib.sha256(body).hexdigest() if size else EMPTY_SHA256
-        with self.slot(size), memoryview(body) as view:
+        with self.slot(size, timeout), memoryview(body) as view:
             digest = hashlib.sha256()
             for start in range(0, size, _PIECE):
                 digest.update(view[start : start + _PIECE])

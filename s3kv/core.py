@@ -23,6 +23,7 @@ from .pipeline.operation import Operation
 from .pipeline.place import Place
 from .retry import RetryPolicy
 from .spec.aws_credentials import AwsCredentials
+from .spec.members import region as check_region
 from .spec.resources import RESOURCES
 from .spec.spec import Spec
 from .transport.protocol import Transport
@@ -184,6 +185,15 @@ def _make_transport(session: requests.Session | None, settings: Settings) -> Tra
     return SocketTransport(settings)
 
 
+def _region_of(environ: Mapping[str, str]) -> str:
+    """The region to sign for where nobody tells it."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        found = check_region(name, environ.get(name, ""))
+        if found is not None:
+            return found
+    return "us-east-1"
+
+
 def _make_place(
     spec: Spec, anonymous: bool, environ: Mapping[str, str], user_agent: str, extra: Pairs
 ) -> Place:
@@ -194,7 +204,7 @@ def _make_place(
             if environ.get(name):
                 url, member = environ[name], name
                 break
-    fallback = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    fallback = "us-east-1" if spec.aws_region is not None else _region_of(environ)
     bucket, region = spec.bucket, spec.aws_region
 
     def build(region: str) -> Endpoint:

@@ -15,6 +15,7 @@ from .operations.listing import PageRequest, entries_of, list_page, pages
 from .operations.read import Found, get_object
 from .operations.stat import Missing, head_object, stat_object
 from .operations.write import object_headers, payload, put_object
+from .spec.members import is_object
 from .spec.members import path as check_path
 from .spec.spec import Spec
 from .values import ListEntry, ObjectInfo, TimestampedStorageGeneration
@@ -29,6 +30,9 @@ T = TypeVar("T")
 _List = list
 
 _RAISE: Any = object()
+
+# Seconds, some 30 years: what every system can count.
+_LONGEST_TIMEOUT = 1e9
 
 
 class Store(MutableMapping[str, bytes]):
@@ -61,6 +65,9 @@ class Store(MutableMapping[str, bytes]):
     """
 
     __slots__ = ("__weakref__", "_closed", "_context", "_core", "_owner", "_path", "_timeout")
+
+    # A mapping, but of objects, not of the members of a description.
+    _is_store = True
 
     def __init__(
         self,
@@ -443,8 +450,10 @@ def _check_timeout(seconds: object) -> float | None:
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise TypeError(f"timeout is a number of seconds or None, not {type(seconds).__name__}")
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"timeout is {seconds}: allowed is a positive number of seconds, or None")
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise ValueError(
+            f"timeout is {seconds!r:.40}: allowed is a positive number of seconds, up to 1e9, or None"
+        )
     return float(seconds)
 
 
@@ -455,7 +464,7 @@ def _entry_key(entry: ListEntry) -> str:
 def _check_context(context: object) -> Context | None:
     if context is None or isinstance(context, Context):
         return context
-    if isinstance(context, Mapping):
+    if is_object(context):
         return Context(context)
     raise TypeError(f"a context is a Context, a mapping or None, not {type(context).__name__}")
 

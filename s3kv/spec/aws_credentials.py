@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..errors import SpecError
 from .endpoint_url import masked_url
-from .members import kind_of, text, unknown_member
+from .members import is_object, kind_of, text, unknown_member
 
 # The members that each type has, all optional.
 TYPES: dict[str, tuple[str, ...]] = {
@@ -107,7 +106,7 @@ def parse_credentials(given: Any, member: str) -> AwsCredentials | Given:
     """
     if isinstance(given, (AwsCredentials, Given)):
         return given
-    if not isinstance(given, Mapping):
+    if not is_object(given):
         if hasattr(given, "get_frozen_credentials") or callable(given):
             return Given(given)
         raise SpecError(

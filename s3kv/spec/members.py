@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeGuard
 
 from ..errors import SpecError
 from .bucket import check_bucket
@@ -17,6 +17,11 @@ _HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]+").fullmatch
 _REGION = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*").fullmatch
 MAX_KEY_BYTES = 1024
 MAX_INT = 2**63 - 1
+
+
+def is_object(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether a value is a JSON object; a store, whose items are in a bucket, is none."""
+    return isinstance(value, Mapping) and not hasattr(type(value), "_is_store")
 
 
 def kind_of(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..errors import SpecError
 from .aws_credentials import AwsCredentials, Given, dump_credentials, parse_credentials
 from .durations import format_duration, parse_duration
-from .members import kind_of, positive_int, positive_number, unknown_member
+from .members import is_object, kind_of, positive_int, positive_number, unknown_member
 
 SECOND = 10**9
 
@@ -95,7 +95,7 @@ class ResourceType(NamedTuple):
 
 
 def _object(given: Any, member: str, allowed: tuple[str, ...]) -> Mapping[str, Any]:
-    if not isinstance(given, Mapping):
+    if not is_object(given):
         raise SpecError(f"{member} is {kind_of(given)}: allowed is an object or a reference", member=member)
     for name in given:
         if name not in allowed:
@@ -181,7 +181,7 @@ def parse_context(given: Any, member: str = "context") -> ContextSpec:
     Raises:
         SpecError: no mapping, an unknown resource, or one that is described wrongly.
     """
-    if not isinstance(given, Mapping):
+    if not is_object(given):
         raise SpecError(f"{member} is {kind_of(given)}: allowed is an object of resources", member=member)
     values: list[tuple[str, ResourceValue]] = []
     for key, value in given.items():

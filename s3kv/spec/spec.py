@@ -97,7 +97,7 @@ class Spec:
         elif isinstance(spec, str):
             bucket, path = parse_url(spec)
             values = {**_DEFAULTS, "bucket": bucket, "path": check.path("path", path)}
-        elif spec is None or isinstance(spec, Mapping):
+        elif spec is None or check.is_object(spec):
             values = {**_DEFAULTS, **_parse(spec or {})}
         else:
             raise TypeError(
@@ -129,7 +129,7 @@ class Spec:
         Raises:
             SpecError: an unknown member, a wrong type or a value that is not allowed.
         """
-        if not isinstance(members, Mapping):
+        if not check.is_object(members):
             raise SpecError(f"a spec is {check.kind_of(members)}: allowed is an object", member=None)
         return cls(members)
 

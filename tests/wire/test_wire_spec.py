@@ -243,6 +243,8 @@ def test_the_certificate_is_the_endpoints_and_not_the_named_hosts(
     keys: None, transport: Any, trusted: Authority, opened: OpenStore
 ) -> None:
     """TLS is spoken with whom the connection goes to."""
+    if transport is not None:
+        transport.verify = str(trusted.bundle)
     options = {"session": transport, "host_header": "s3.example.com", "aws_region": "us-east-1"}
     with ScriptedServer(exchanges(ok(b"v")), tls=trusted.server_context("127.0.0.1")) as server:
         assert opened(server, **options).get("key") == b"v"

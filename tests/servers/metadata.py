@@ -313,6 +313,7 @@ class Aging:
         calls: How often it was refreshed, or tried to be.
         gate: Cleared while refreshing is to take long.
         failure: What refreshing raises, or None.
+        lasts: How long the next credentials are good for.
         at_once: How many threads refresh it.
     """
 
@@ -322,18 +323,19 @@ class Aging:
         self.gate = threading.Event()
         self.gate.set()
         self.failure: Exception | None = None
+        self.lasts = timedelta(hours=1)
         self.at_once = Gauge()
         first = self._metadata(1)
         self.object = RefreshableCredentials(
             first["access_key"],
             first["secret_key"],
             first["token"],
-            self._now + timedelta(hours=1),
+            self._now + self.lasts,
             refresh_using=self._refresh,
             method="test",
             time_fetcher=lambda: self._now,
         )
-        self._end = self._now + timedelta(hours=1)
+        self._end = self._now + self.lasts
 
     def leave(self, seconds: float) -> None:
         """Let time pass until so many seconds are left."""
@@ -341,7 +343,7 @@ class Aging:
 
     def _metadata(self, number: int) -> dict[str, str]:
         found = keys(number)
-        end = (self._now + timedelta(hours=1)).isoformat()
+        end = (self._now + self.lasts).isoformat()
         names = ("access_key", "secret_key", "token", "expiry_time")
         return dict(zip(names, (found.access_key, found.secret_key, found.token, end), strict=True))
 
@@ -351,7 +353,7 @@ class Aging:
             assert self.gate.wait(10)
             if self.failure is not None:
                 raise self.failure
-            self._end = self._now + timedelta(hours=1)
+            self._end = self._now + self.lasts
             return self._metadata(1 + self.calls)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,6 +17,8 @@ from botocore.credentials import Credentials, RefreshableCredentials
 
 import s3kv
 from tests.servers.metadata import FakeS3, Keys, keys, lender, shown
+
+ROOT = Path(__file__).resolve().parents[2]
 
 FAST = {"initial_delay": "1ms", "max_delay": "2ms", "max_retries": 8}
 
@@ -195,15 +200,35 @@ def test_a_callable_that_raises_is_an_error_that_names_the_kind(s3: FakeS3) -> N
     s3.check(keys())
 
 
-# The thread that it wanted to end may well end, too.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_callable_that_wants_to_exit_is_an_error_for_everybody_who_waits(s3: FakeS3) -> None:
-    """It runs where nobody would notice; the next request calls it again."""
-    finder = Finder(SystemExit("goodbye"), keys())
-    with s3.store(finder, timeout=3) as store:
-        with pytest.raises(s3kv.CredentialsError, match="SystemExit"):
-            store.get("key")
-        assert store.get("key") == b"value"
+EXITING = """
+import sys
+import s3kv
+from tests.servers.metadata import keys
+
+asked = []
+
+def find():
+    asked.append(None)
+    if len(asked) == 1:
+        sys.exit("goodbye")
+    return keys().object
+
+with s3kv.Store(bucket="bucket", endpoint=sys.argv[1], aws_region="us-east-1", aws_credentials=find,
+                timeout=3) as store:
+    try:
+        store.get("key")
+    except s3kv.CredentialsError as error:
+        print(error)
+    assert store.get("key") == b"value"
+"""
+
+
+def test_a_callable_that_wants_to_exit_is_an_error_like_any_other(s3: FakeS3) -> None:
+    """The program goes on, with nothing on its standard error; the next request calls it again."""
+    command = [sys.executable, "-W", "error", "-c", EXITING, s3.url]
+    done = subprocess.run(command, check=True, timeout=12, capture_output=True, text=True, cwd=ROOT)
+    assert "SystemExit" in done.stdout
+    assert done.stderr == ""
     s3.check(keys())
 
 
@@ -283,11 +308,23 @@ def test_a_store_with_a_modules_function_is_pickled_by_its_name(s3: FakeS3) -> N
     s3.check(keys())
 
 
+class Lookalike(Finder):
+    """A callable that calls itself equal to all of its kind."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lookalike)
+
+    def __hash__(self) -> int:
+        return 1
+
+
 def test_stores_are_equal_when_they_were_given_the_very_same_thing(s3: FakeS3) -> None:
     """Not when the things are equal, or behave the same."""
     one, other = Finder(keys()), Finder(keys())
     first, second = keys().object, keys().object
-    for same, different in ((one, other), (first, second), (lender, os.getcwd)):
+    alike, too = Lookalike(keys()), Lookalike(keys())
+    assert alike == too
+    for same, different in ((one, other), (first, second), (alike, too), (lender, os.getcwd)):
         with s3.store(same) as a, s3.store(same) as b, s3.store(different) as c:
             assert a == b
             assert hash(a) == hash(b)

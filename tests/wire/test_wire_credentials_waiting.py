@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from botocore.credentials import Credentials
 import s3kv
 from tests.servers.metadata import HANG, FakeContainer, FakeImds, FakeS3, keys
 from tests.wire.helpers import Background, Stopwatch
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Hanging:

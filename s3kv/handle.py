@@ -1,0 +1,239 @@
+"""An opened bucket, or a prefix of one: what it is, its children, how it is closed, compared and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .context import Context, default_context
+from .core import Core
+from .errors import InvalidKey, StoreClosed
+from .spec.members import is_object
+from .spec.members import path as check_path
+from .spec.spec import Spec
+
+if TYPE_CHECKING:
+    import requests
+
+T = TypeVar("T")
+H = TypeVar("H", bound="Handle")
+
+# Seconds, some 30 years: what every system can count.
+_LONGEST_TIMEOUT = 1e9
+
+
+class Handle:
+    """What a store is, apart from what can be done with its keys; see :class:`s3kv.Store`.
+
+    Mutable state: ``_closed``. Everything else that changes belongs to the core, which children share.
+    """
+
+    __slots__ = ("__weakref__", "_closed", "_context", "_core", "_owner", "_path", "_timeout")
+
+    # A mapping, but of objects, not of the members of a description.
+    _is_store = True
+
+    def __init__(
+        self,
+        spec: str | Mapping[str, Any] | Spec | None = None,
+        /,
+        *,
+        context: Context | Mapping[str, Any] | None = None,
+        session: requests.Session | None = None,
+        timeout: float | None = None,
+        **members: Any,
+    ) -> None:
+        parsed = Spec(spec, **members)
+        self._timeout = _check_timeout(timeout)
+        self._path = parsed.path
+        self._context = _check_context(context)
+        self._core = Core(parsed, _context_of(parsed, self._context), session=session)
+        self._owner = True
+        self._closed = False
+
+    @classmethod
+    def _over(cls: type[H], core: Core, context: Context | None, path: str, timeout: float | None) -> H:
+        """A store that shares an opened bucket."""
+        store = cls.__new__(cls)
+        store._core, store._context, store._path, store._timeout = core, context, path, timeout
+        store._owner = store._closed = False
+        return store
+
+    def _sharing(self: H, path: str, timeout: float | None) -> H:
+        """A store that differs from this one only in path and timeout."""
+        check_path("path", path)
+        return type(self)._over(self._core, self._context, path, timeout)
+
+    # ---------------------------------------------------------------- children
+
+    def __truediv__(self: H, name: str) -> H:
+        """A child store below a folder; exactly one ``/`` in between, none added at the end."""
+        if not isinstance(name, str):
+            return NotImplemented
+        if not self._path:
+            return self + name
+        return self._sharing(
+            f"{self._path.removesuffix('/')}/{check_text(name).removeprefix('/')}",
+            self._timeout,
+        )
+
+    def __add__(self: H, suffix: str) -> H:
+        """A child store whose path is this one's and ``suffix``, with nothing in between."""
+        if not isinstance(suffix, str):
+            return NotImplemented
+        return self._sharing(self._path + check_text(suffix), self._timeout)
+
+    def with_timeout(self: H, seconds: float | None) -> H:
+        """The same store with another ``timeout``, sharing everything else."""
+        return self._sharing(self._path, _check_timeout(seconds))
+
+    @property
+    def path(self) -> str:
+        """What every key starts with."""
+        return self._path
+
+    @property
+    def bucket(self) -> str:
+        """The bucket's name; empty when the endpoint names it."""
+        return self._core.spec.bucket
+
+    @property
+    def url(self) -> str:
+        """The ``s3://`` URL of the store.
+
+        Raises:
+            SpecError: the store has an endpoint of its own, which no ``s3://`` URL can say.
+        """
+        return self._spec().url
+
+    @property
+    def context(self) -> Context:
+        """Where the store's shared resources are (a :class:`Context`)."""
+        return self._core.context
+
+    def spec(self, *, include_defaults: bool = False, include_context: bool = True) -> dict[str, Any]:
+        """The JSON spec that opens the same store: ``Store(store.spec()) == store``.
+
+        Args:
+            include_defaults: Also write members that have their default value; default False.
+            include_context: Also write, as ``context``, the resources that the members refer to; default
+                True. Without them, the spec needs the same context again.
+
+        Raises:
+            SpecError: the credentials were passed as a Python object, which has no JSON form.
+        """
+        result = self._spec().to_json(include_defaults=include_defaults, include_context=False)
+        if include_context:
+            found = self._core.referred(include_defaults=include_defaults)
+            if found:
+                result["context"] = found
+        return result
+
+    def _spec(self) -> Spec:
+        return self._core.spec.at(self._path)
+
+    def close(self) -> None:
+        """Close the store for good. Closing again does nothing; any other use is ``StoreClosed``.
+
+        Closing a store also closes its children (``store / "sub"``); closing a child closes no other.
+        """
+        self._closed = True
+        if self._owner:
+            self._core.close()
+
+    def __enter__(self: H) -> H:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other store is described the same way; contents are not compared."""
+        if not isinstance(other, Handle):
+            return NotImplemented
+        return self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[Any, ...]:
+        core = self._core
+        return core.identity, self._path, self._timeout, id(core.session)
+
+    def __copy__(self: H) -> H:
+        """Another handle on the same store, sharing everything; closing it closes nothing else."""
+        return self._sharing(self._path, self._timeout)
+
+    def __deepcopy__(self: H, memo: dict[int, Any]) -> H:
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._core.session is not None:
+            raise TypeError("a store with session= cannot be pickled: a session may hold secrets")
+        return _reopen, (type(self), self._spec(), self._context, self._timeout)
+
+    def __repr__(self) -> str:
+        spec = self._spec()
+        parts = [repr(spec.url)] if spec.endpoint is None else []
+        parts += spec.shown(leave_out=("bucket", "path") if parts else ())
+        if self._timeout is not None:
+            parts.append(f"timeout={self._timeout:g}")
+        closed = " closed" if self._closed or self._core.closed else ""
+        return f"<s3kv.Store({', '.join(parts)}){closed}>"
+
+    def __bool__(self) -> bool:
+        """True: a store is a place, whether it is empty or not. Sends no request."""
+        return True
+
+    def _run(
+        self,
+        operation: Callable[..., Generator[Any, Any, T]],
+        key: str | None,
+        *arguments: Any,
+        since: float | None = None,
+    ) -> T:
+        if self._closed:
+            raise StoreClosed("the store is closed", key=key)
+        return self._core.run(operation, key, self._timeout, *arguments, since=since)
+
+
+def check_text(text: object) -> str:
+    """``text`` if it is a str that UTF-8 can hold."""
+    if not isinstance(text, str):
+        raise TypeError(f"a prefix is a str, not {type(text).__name__}")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidKey(f"{ascii(text)[:80]} cannot be written as UTF-8") from error
+    return text
+
+
+def _check_timeout(seconds: object) -> float | None:
+    """A timeout as the store keeps it: seconds, or None for no limit."""
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"timeout is a number of seconds or None, not {type(seconds).__name__}")
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise ValueError(
+            f"timeout is {seconds!r:.40}: allowed is a positive number of seconds, up to 1e9, or None"
+        )
+    return float(seconds)
+
+
+def _check_context(context: object) -> Context | None:
+    if context is None or isinstance(context, Context):
+        return context
+    if is_object(context):
+        return Context(context)
+    raise TypeError(f"a context is a Context, a mapping or None, not {type(context).__name__}")
+
+
+def _context_of(spec: Spec, given: Context | None) -> Context:
+    """Where a spec's references are looked up: in its own context first."""
+    context = default_context() if given is None else given
+    return Context._over(spec.context, context) if spec.context else context
+
+
+def _reopen(cls: type[H], spec: Spec, context: Context | None, timeout: float | None) -> H:
+    return cls(spec, context=context, timeout=timeout)

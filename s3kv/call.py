@@ -28,6 +28,7 @@ class Call:
         started: Monotonic time of the user's call, in seconds.
         deadline: Monotonic time at which the operation must be over, or None.
         attempts: How many times a request was sent for this operation.
+        uncertain: The store may have carried out a request whose answer was lost.
         cancelled: The caller no longer waits for the result.
         stop: Why the operation must not go on; None as long as it may.
     """
@@ -41,6 +42,7 @@ class Call:
         "operation",
         "started",
         "stop",
+        "uncertain",
     )
 
     def __init__(self, key: str | None, started: float, timeout: float | None = None) -> None:
@@ -49,6 +51,7 @@ class Call:
         self.started = started
         self.deadline = None if timeout is None else started + timeout
         self.attempts = 0
+        self.uncertain = False
         self.cancelled = False
         self.stop: Exception | None = None
         self._waiting: Abortable | None = None

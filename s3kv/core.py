@@ -23,6 +23,7 @@ from .pipeline.operation import Operation
 from .pipeline.place import Place
 from .retry import RetryPolicy
 from .spec.aws_credentials import AwsCredentials
+from .spec.deciding import deciding
 from .spec.members import region as check_region
 from .spec.resources import RESOURCES
 from .spec.spec import Spec
@@ -84,6 +85,7 @@ class Core:
         self._place = _make_place(
             spec, self._anonymous, os.environ, self.settings.user_agent, self.extra_headers
         )
+        self.deciding = deciding(spec.use_conditional_write, aws=self._place.aws)
         self.closed = False
         self._calls: set[Call] = set()
         self._timer = timer
@@ -228,4 +230,5 @@ def _make_place(
         fallback,
         user_agent,
         extra,
+        aws=endpoint.aws,
     )

@@ -25,6 +25,8 @@ RETRIED_CODES = frozenset(
         "RequestLimitExceeded",
         "BandwidthLimitExceeded",
         "PriorRequestNotComplete",
+        # Two conditional writes met; the store wants one of them to come again.
+        "ConditionalRequestConflict",
     }
 )
 _SKEW_CODE = "RequestTimeTooSkewed"
@@ -94,6 +96,15 @@ def classify_answer(status: int, code: str) -> Verdict:
         if code in RETRIED_CODES or code.startswith("Throttling"):
             return Verdict.RETRY
     return Verdict.RETRY if status in RETRIED_STATUSES else Verdict.ANSWER
+
+
+def may_have_acted(status: int, code: str) -> bool:
+    """Whether a store that gave a transient error may have done what it was asked for all the same.
+
+    Refusals to take on work at all (503, throttling, conflicts) are certain, and so is RADOS Gateway's
+    word for a lost race of conditional writes.
+    """
+    return status >= 500 and status not in (503, 509) and code not in ("SlowDown", "UnknownError")
 
 
 def classify_failure(error: TransportError) -> Verdict:

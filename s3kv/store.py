@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
-from typing import Any, TypeVar, overload
+from collections.abc import Iterator, MutableMapping
+from typing import Any, TypeVar
 
-from .byterange import WHOLE, parse_slice
-from .errors import DeadlineExceeded
-from .handle import Handle, check_text
+from .handle import check_text
 from .keys import check_key, key_text
 from .operations.delete import delete_object
 from .operations.listing import PageRequest, entries_of, list_page, pages
-from .operations.read import Found, get_object
-from .operations.stat import Missing, head_object, stat_object
-from .operations.write import object_headers, payload, put_object
-from .values import ListEntry, ObjectInfo, TimestampedStorageGeneration
+from .operations.stat import Missing, head_object
+from .single import SingleKey
+from .values import ListEntry
 from .xml import Page
 
 T = TypeVar("T")
@@ -22,10 +19,8 @@ T = TypeVar("T")
 # Inside the class, ``list`` is the method.
 _List = list
 
-_RAISE: Any = object()
 
-
-class Store(Handle, MutableMapping[str, bytes]):
+class Store(SingleKey, MutableMapping[str, bytes]):
     """A bucket on Amazon S3 or a compatible store, or a prefix of one, as a key-value store.
 
     Every method blocks until it is done, and may be called from any thread. Opening a store sends no
@@ -55,111 +50,6 @@ class Store(Handle, MutableMapping[str, bytes]):
     """
 
     __slots__ = ()
-
-    # ---------------------------------------------------------------- one key
-
-    @overload
-    def get(self, key: str | bytes, *, byte_range: slice | None = None) -> bytes: ...
-    @overload
-    def get(self, key: str | bytes, default: T, *, byte_range: slice | None = None) -> bytes | T: ...
-    def get(self, key: str | bytes, default: Any = _RAISE, *, byte_range: slice | None = None) -> Any:
-        """The bytes of an object.
-
-        Unlike ``dict.get``, a missing key raises unless a default is given: a typo should not read as
-        ``None``.
-
-        Args:
-            key: The key.
-            default: What to return when no object has the key; by default ``KeyNotFound`` is raised.
-            byte_range: A slice without a step: ``slice(0, 100)``, ``slice(100, None)``, or
-                ``slice(-100, None)`` for the last 100 bytes. It must be wholly inside the object.
-
-        Returns:
-            The bytes asked for, all of them.
-
-        Raises:
-            KeyNotFound: no object has the key, and no default was given.
-            ByteRangeError: the range is not wholly inside the object.
-            BucketNotFound, PermissionDenied, RetriesExhausted, …: see :mod:`s3kv.errors`.
-        """
-        name = key_text(key)
-        full = check_key(self._path, name)
-        wanted = WHOLE if byte_range is None else parse_slice(byte_range)
-        found = self._run(get_object, name, full, wanted)
-        if isinstance(found, Found):
-            return found.value
-        if default is _RAISE:
-            raise found.error
-        return default
-
-    def put(
-        self,
-        key: str | bytes,
-        value: Any,
-        *,
-        content_type: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> TimestampedStorageGeneration:
-        """Write an object, whatever was there before.
-
-        Args:
-            key: The key.
-            value: Any C-contiguous bytes-like object of up to 5 GiB; it is sent without a copy and
-                must not change meanwhile.
-            content_type: The media type to store; default: the store's own default.
-            metadata: Names and values to store with the object: printable ASCII, names regardless of
-                case, 2 KB in all.
-
-        Returns:
-            The new object's generation, and the time before the request was sent.
-
-        Raises:
-            TypeError: the value is not bytes-like.
-            ValueError: a header cannot carry the content type or metadata as they are.
-            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
-        """
-        name = key_text(key)
-        full = check_key(self._path, name)
-        body = payload(value)
-        headers = object_headers(content_type, metadata)
-        # Here, not on the executor, whose threads are for requests.
-        started = self._core.clock.monotonic()
-        try:
-            digest = self._core.copies.sha256(body, self._timeout)
-        except TimeoutError as error:
-            raise DeadlineExceeded(
-                "the store's timeout passed while the put waited for its turn to be hashed",
-                operation="PutObject",
-                key=name,
-                attempts=0,
-                elapsed=self._core.clock.monotonic() - started,
-            ) from error
-        return self._run(put_object, name, full, body, digest, headers, since=started)
-
-    def delete(self, key: str | bytes) -> TimestampedStorageGeneration:
-        """Delete an object. A key that does not exist is no error.
-
-        Returns:
-            ``StorageGeneration.NO_VALUE`` and the time before the request was sent.
-
-        Raises:
-            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
-        """
-        name = key_text(key)
-        return self._run(delete_object, name, check_key(self._path, name))
-
-    def stat(self, key: str | bytes) -> ObjectInfo:
-        """What the store says of an object without its bytes.
-
-        Raises:
-            KeyNotFound: no object has the key.
-            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
-        """
-        name = key_text(key)
-        info = self._run(stat_object, name, check_key(self._path, name))
-        if isinstance(info, Missing):
-            raise info.error
-        return info
 
     # ---------------------------------------------------------------- listings
 

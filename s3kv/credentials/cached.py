@@ -132,7 +132,13 @@ class CachedSource:
             fetch = self._fetch
             if fetch is not None:
                 return fetch
-            fetch = self._fetch = Pending(_renewed)
+            fetch = Pending(_renewed)
+            current = self._held
+            if current is not None and current is not held:
+                # Somebody's fetch has ended this moment.
+                fetch.settle(current.credentials, None)
+                return fetch
+            self._fetch = fetch
             refused, self._refused = self._refused, None
         work = partial(self._carry_out, fetch, held, refused, behind)
         try:

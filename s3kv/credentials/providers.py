@@ -29,6 +29,11 @@ class _Kind:
         return []
 
 
+def _region(session: Any) -> str:
+    """Where to ask for a role; a profile that does not say it is no error, for any region will do."""
+    return session.get_config_variable("region") or os.environ.get("AWS_REGION") or "us-east-1"
+
+
 class EnvironmentProvider(_Kind):
     """AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN."""
 
@@ -81,7 +86,7 @@ class ProfileProvider(_Kind):
                 session.set_config_variable(variable, path)
         # Says so when there is no such profile.
         session.get_scoped_config()
-        resolver = botocore.credentials.create_credential_resolver(session)
+        resolver = botocore.credentials.create_credential_resolver(session, region_name=_region(session))
         for link in self._OTHERS:
             resolver.remove(link)
         holder = resolver.load_credentials()
@@ -187,7 +192,7 @@ class DefaultProvider(_Kind):
 
         session = botocore.session.Session(profile=self._profile)
         session.get_scoped_config()
-        resolver = botocore.credentials.create_credential_resolver(session)
+        resolver = botocore.credentials.create_credential_resolver(session, region_name=_region(session))
         metadata = metadata_provider(session)
         # botocore's own takes an answer that makes no sense for no answer.
         resolver.insert_after(metadata.METHOD, metadata)

@@ -13,7 +13,7 @@ from ..call import Call
 from ..checksums import verify
 from ..errors import ByteRangeError, DataLoss, KeyNotFound, MalformedResponse
 from ..limits.copying import LARGE
-from ..messages import Request, Response
+from ..messages import Pairs, Request, Response
 from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import describe, service_error
 from .stat import Missing, head_object
@@ -33,14 +33,25 @@ class Found(NamedTuple):
     headers: dict[str, str]
 
 
+class Unmet(NamedTuple):
+    """The object is not in the state that was asked for.
+
+    Attributes:
+        status: 304 for the generation that is not wanted, 412 for another than the one that is.
+    """
+
+    status: int
+
+
 def get_object(
-    resources: Resources, call: Call, key: str, byte_range: ByteRange
-) -> Generator[Effect, Any, Found | Missing]:
+    resources: Resources, call: Call, key: str, byte_range: ByteRange, conditions: Pairs = ()
+) -> Generator[Effect, Any, Found | Missing | Unmet]:
     """The bytes of an object.
 
     Args:
         key: The full key.
         byte_range: Which bytes.
+        conditions: Headers that say when they are wanted; default: always.
 
     Raises:
         ByteRangeError: the range is not wholly inside the object.
@@ -49,10 +60,12 @@ def get_object(
     if byte_range.empty:
         return (yield from _empty(resources, call, key))
     whole = byte_range.whole
-    headers = _CHECKED if whole else (("range", byte_range.header()),)
+    headers = (_CHECKED if whole else (("range", byte_range.header()),)) + conditions
     request = Request("GetObject", "GET", key, (), headers, data=True)
     response = yield from live(request, resources, call)
     status = response.status
+    if conditions and status in (304, 412):
+        return Unmet(status)
     try:
         if status == 200 and whole and "content-range" not in response.headers:
             _verify(resources, response)

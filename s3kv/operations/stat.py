@@ -17,7 +17,7 @@ from ..pipeline.outcome import describe, service_error
 from ..timestamps import parse_http_date
 from ..values import ObjectInfo
 
-_METADATA = "x-amz-meta-"
+METADATA = "x-amz-meta-"
 # How a write finds its own object again after a lost answer; not the user's metadata.
 WRITE_ID = "s3kv-write-id"
 
@@ -95,8 +95,8 @@ def stat_object(resources: Resources, call: Call, key: str) -> Generator[Effect,
         raise describe(error, call, resources.clock.monotonic())
     metadata = {}
     for name, value in headers.items():
-        if name.startswith(_METADATA) and name != _METADATA + WRITE_ID:
-            metadata[name[len(_METADATA) :]] = value
+        if name.startswith(METADATA) and name != METADATA + WRITE_ID:
+            metadata[name[len(METADATA) :]] = value
     return ObjectInfo(
         call.key or "",
         int(length),

@@ -37,7 +37,15 @@ from ..limits.copying import CopyLimit
 from ..limits.rate_limiter import RateLimiter
 from ..limits.rates import Rates
 from ..messages import Await, Pairs, Pause, Request, Response, Settings, WireRequest
-from ..retry import RetryPolicy, Verdict, classify_answer, classify_failure, retry_after
+from ..retry import (
+    RetryPolicy,
+    Verdict,
+    classify_answer,
+    classify_failure,
+    may_have_acted,
+    retry_after,
+)
+from ..spec.deciding import Deciding
 from ..timestamps import parse_http_date
 from ..xml import parse_error
 from .outcome import describe, service_error
@@ -74,14 +82,16 @@ class Memory:
     Attributes:
         clock_offset: Seconds to add to the local clock to get the store's.
         found: Some request was answered in a way that shows that the bucket exists.
+        rgw: The store is a Ceph RADOS Gateway, which has ways of its own.
     """
 
-    __slots__ = ("_reach", "clock_offset", "found")
+    __slots__ = ("_reach", "clock_offset", "found", "rgw")
 
     def __init__(self, reach: Reach | None = None) -> None:
         self._reach = reach or Reach()
         self.clock_offset = 0.0
         self.found = False
+        self.rgw = False
 
     @property
     def answered(self) -> bool:
@@ -119,6 +129,8 @@ class Resources(Protocol):
     def extra_headers(self) -> Pairs: ...
     @property
     def rates(self) -> Rates: ...
+    @property
+    def deciding(self) -> Deciding: ...
     @property
     def copies(self) -> CopyLimit: ...
     @property
@@ -185,6 +197,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
             call.attempts += 1
             response: Response = yield wire
         except TransportError as failure:
+            if failure.sent:
+                call.uncertain = True
             verdict = classify_failure(failure)
             if verdict is Verdict.STALE and not fresh:
                 # Nothing is wrong with the store: its idle time ran out. Costs no attempt.
@@ -231,6 +245,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                     continue
             if verdict is not Verdict.RETRY:
                 return response
+            if may_have_acted(status, response.error.code):
+                call.uncertain = True
             error = service_error(response, request, call, clock.monotonic())
             delay_hint = retry_after(response.headers, now)
         fresh = False

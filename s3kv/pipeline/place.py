@@ -38,6 +38,7 @@ class Place:
         fallback: The region to use where a store does not tell its own.
         user_agent: Value of the User-Agent header.
         extra: Headers of every request of the store.
+        aws: The store is Amazon's, whatever the region.
     """
 
     def __init__(
@@ -48,7 +49,10 @@ class Place:
         fallback: str,
         user_agent: str,
         extra: Pairs = (),
+        *,
+        aws: bool = False,
     ) -> None:
+        self.aws = aws
         self._build = build
         self._elsewhere = elsewhere
         self._fallback = fallback

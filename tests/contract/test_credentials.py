@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import botocore.credentials
 import pytest
 
 import s3kv
 from tests.contract.behind import Behind
 from tests.contract.direct import Direct
 from tests.servers import LocalProcessServer, ServerInfo
+from tests.servers.metadata import FakeContainer, FakeImds, Keys
 
 WRONG = ServerInfo("nobody", "", "AKWRONG0000000000000", "wrongsecretkey")
 
@@ -200,7 +207,8 @@ def test_default_is_what_a_store_has_that_says_nothing(
     """Credentials are found as boto3 would find them."""
     files.credentials(default=info)
     del members["aws_credentials"]
-    with s3kv.Store(members) as store:
+    # The context of the process may have found other keys, for another server.
+    with s3kv.Store(members, context=s3kv.Context()) as store:
         store.put("key", b"value")
         assert store.get("key") == b"value"
 
@@ -310,3 +318,147 @@ def test_anonymous_may_not_write(open_store: Any, transport: Any, behind: Behind
         store.put("key", b"value")
     assert caught.value.status == 403
     assert behind.keys(store) == []
+
+
+# -------------------------------------------------------------------------- every kind there is
+
+
+class Kinds:
+    """Sets up each kind of credentials with a server's keys, and returns what a spec says of it."""
+
+    def __init__(
+        self, info: ServerInfo, files: Files, folder: Path, patch: pytest.MonkeyPatch, services: ExitStack
+    ) -> None:
+        self._info = info
+        self._files = files
+        self._folder = folder
+        self._patch = patch
+        self._services = services
+        # Without a session token, which the servers would not know.
+        self._keys = Keys(info.access_key, info.secret_key, "")
+
+    def environment(self) -> Any:
+        """The variables."""
+        set_keys(self._patch, self._info)
+        return {"type": "environment"}
+
+    def profile(self) -> Any:
+        """One of several, that the spec names."""
+        self._files.credentials(default=WRONG, mine=self._info)
+        return {"type": "profile", "profile": "mine"}
+
+    def profile_of_the_environment(self) -> Any:
+        """One of several, that the environment names."""
+        self._patch.setenv("AWS_PROFILE", "mine")
+        self._files.credentials(default=WRONG, mine=self._info)
+        return {"type": "profile"}
+
+    def profile_in_files_of_the_spec(self) -> Any:
+        """Files that only the spec names."""
+        self._files.credentials(default=WRONG)
+        file = self._folder / "my credentials"
+        file.write_text(
+            f"[mine]\naws_access_key_id={self._info.access_key}\n"
+            f"aws_secret_access_key={self._info.secret_key}\n"
+        )
+        return {"type": "profile", "profile": "mine", "credentials_file": str(file)}
+
+    def profile_with_a_process(self) -> Any:
+        """A program that prints them."""
+        (self._folder / "keys.json").write_text(json.dumps(self._keys.document("SessionToken", Version=1)))
+        code = "import sys; print(open(sys.argv[1]).read())"
+        command = shlex.join([sys.executable, "-c", code, str(self._folder / "keys.json")])
+        self._files.config(f"[profile mine]\ncredential_process = {command}\n")
+        return {"type": "profile", "profile": "mine"}
+
+    def default(self) -> Any:
+        """The whole chain, with something in the files."""
+        self._files.credentials(default=self._info, other=WRONG)
+        return {"type": "default"}
+
+    def default_with_a_profile(self) -> Any:
+        """Which switches the environment off."""
+        set_keys(self._patch, WRONG)
+        self._files.credentials(default=WRONG, mine=self._info)
+        return {"type": "default", "profile": "mine"}
+
+    def default_in_a_container(self) -> Any:
+        """The whole chain, with nothing but a container's service."""
+        self.ecs()
+        return {"type": "default"}
+
+    def default_on_a_machine(self) -> Any:
+        """The whole chain, with nothing but the metadata service."""
+        self.imds()
+        return {"type": "default"}
+
+    def ecs(self) -> Any:
+        """The container's service that the environment names."""
+        service = self._services.enter_context(FakeContainer(self._keys))
+        self._patch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", service.uri)
+        return {"type": "ecs"}
+
+    def ecs_with_an_endpoint(self) -> Any:
+        """The one that the spec names, with a token from a file."""
+        service = self._services.enter_context(FakeContainer(self._keys))
+        file = self._folder / "token"
+        file.write_text("Bearer token")
+        return {"type": "ecs", "endpoint": service.uri, "auth_token_file": str(file)}
+
+    def imds(self) -> Any:
+        """The metadata service."""
+        service = self._services.enter_context(FakeImds(self._keys))
+        self._patch.setenv("AWS_EC2_METADATA_DISABLED", "false")
+        self._patch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", service.url)
+        return {"type": "imds"}
+
+    def object(self) -> Any:
+        """What botocore hands out."""
+        return botocore.credentials.Credentials(self._info.access_key, self._info.secret_key)
+
+    def callable(self) -> Any:
+        """Whatever the user's own code does."""
+        return self.object
+
+
+@pytest.fixture(params=[name for name in vars(Kinds) if not name.startswith("_")])
+def of_a_kind(
+    request: pytest.FixtureRequest,
+    info: ServerInfo,
+    files: Files,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Any]:
+    """Return what a spec has as ``aws_credentials``, for each kind; it leads to the server's keys."""
+    with ExitStack() as services:
+        kinds = Kinds(info, files, tmp_path, monkeypatch, services)
+        make: Callable[[], Any] = getattr(kinds, request.param)
+        yield make()
+
+
+def test_a_store_works_with_credentials_of_every_kind(members: dict[str, Any], of_a_kind: Any) -> None:
+    """It writes, reads, describes, lists and deletes."""
+    with s3kv.Store(members, aws_credentials=of_a_kind) as store:
+        store.put("a/key", b"0123456789")
+        assert store.get("a/key") == b"0123456789"
+        assert store.get("a/key", byte_range=slice(2, 5)) == b"234"
+        assert store.stat("a/key").size == 10
+        assert store.list() == ["a/key"]
+        assert store.list_dir() == (["a/"], [])
+        store.delete("a/key")
+        assert "a/key" not in store
+        assert dict(store) == {}
+
+
+def test_credentials_of_every_kind_sign_every_request(
+    members: dict[str, Any], session: Any, of_a_kind: Any, info: ServerInfo
+) -> None:
+    """With the keys that the kind leads to, and no others; children of the store as well."""
+    with s3kv.Store(members, session=session, aws_credentials=of_a_kind) as store:
+        (store / "a/").put("key", b"value")
+        assert store.list() == ["a/key"]
+        assert dict(store) == {"a/key": b"value"}
+        store.clear()
+    assert len(session.sent) > 4
+    assert signers(session) == {info.access_key}
+    assert not any("x-amz-security-token" in map(str.lower, sent.headers) for sent in session.sent)

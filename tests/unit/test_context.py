@@ -133,7 +133,8 @@ def test_a_name_that_nobody_defines_is_refused_by_the_store(name: str) -> None:
     """When it is opened: by its reference, in whatever context."""
     reference = f"{name}#x"
     elsewhere = s3kv.Context({f"{name}#X": {**ONE[name]}, f"{name}": {**ONE[name]}, f"{name}#x#": None})
-    for context in (None, {}, elsewhere, s3kv.Context(parent=elsewhere)):
+    lacking: list[Any] = [None, {}, elsewhere, s3kv.Context(parent=elsewhere)]
+    for context in lacking:
         with pytest.raises(SpecError, match=f"no resource '{reference}'") as caught:
             _open(context, **{name: reference})
         assert caught.value.member == f"context.{reference}"
@@ -207,7 +208,7 @@ def test_a_parent_is_a_context(other: Any) -> None:
     with pytest.raises(TypeError, match="parent"):
         s3kv.Context({}, parent=other)
     with pytest.raises(TypeError):
-        s3kv.Context({}, s3kv.Context())  # type: ignore[misc]
+        s3kv.Context({}, s3kv.Context())  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("other", [5, "aws_credentials", [], s3kv.Store])

@@ -12,6 +12,7 @@ import botocore.loaders
 import pytest
 from botocore.endpoint_provider import EndpointProvider
 
+import s3kv
 from s3kv.endpoint import aws_endpoint, custom_endpoint, dns_suffix
 from s3kv.errors import SpecError
 from s3kv.messages import Origin
@@ -134,6 +135,37 @@ def test_a_url_says_where_to_connect_and_what_host_to_name(url: str, origin: Ori
     assert endpoint.origin == origin
     assert endpoint.host == host
     assert endpoint.region == "us-east-1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:9000",
+        "https://localhost/base/",
+        "http://[::1]:443",
+        "https://s3.eu-west-1.amazonaws.com",
+    ],
+)
+@pytest.mark.parametrize("bucket", ["bucket", ""])
+@pytest.mark.parametrize("header", ["h", "bucket.s3.example.com:9000", "[::1]:80", "UPPER.example.com"])
+def test_a_host_header_is_named_instead_of_the_urls_own(url: str, bucket: str, header: str) -> None:
+    """As it is given; where to connect and what to ask for stay the same."""
+    plain = custom_endpoint(url, bucket, "eu-west-1")
+    endpoint = custom_endpoint(url, bucket, "eu-west-1", host_header=header)
+    assert endpoint.host == header != plain.host
+    assert endpoint == plain._replace(host=header)
+    assert endpoint.url == plain.url
+    assert custom_endpoint(url, bucket, "eu-west-1", host_header=None) == plain
+
+
+def test_a_store_names_the_host_header_of_its_spec() -> None:
+    """And its own endpoint's where it has none."""
+    members = {"bucket": "bucket", "endpoint": "http://localhost:9000", "aws_region": "us-east-1"}
+    for header, host in (("h:80", "h:80"), (None, "localhost:9000")):
+        with s3kv.Store(members, host_header=header) as store:
+            assert store._core.endpoint is not None
+            assert store._core.endpoint.host == host
+            assert store._core.endpoint.origin == Origin("http", "localhost", 9000)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+import s3kv
 from s3kv.call import Call
 from s3kv.endpoint import Endpoint, aws_endpoint, custom_endpoint
 from s3kv.errors import TransportError
@@ -168,3 +169,66 @@ def test_a_refusal_corrects_the_place_for_later_requests() -> None:
     # A request that was sent before the correction is to be repeated as well.
     assert place.correct(_refusal(301, header="eu-west-1"), asked)
     assert place.peek() == aws_endpoint("bucket", "eu-west-1")
+
+
+# ------------------------------------------------------------------------------- Host headers
+
+
+def _named(region: str) -> Endpoint:
+    return custom_endpoint("http://localhost:9000", "bucket", region, host_header="h:80")
+
+
+def test_a_region_is_asked_for_with_the_host_header_of_the_spec() -> None:
+    """Where that is the only way to be understood, it is so from the first request on."""
+    place = _place(_named)
+    transport = FakeTransport(_head(200, "eu-west-1"))
+    assert _locate(place, transport) == _named("eu-west-1")
+    (request,) = transport.asked
+    assert dict(request.headers)["Host"] == "h:80"
+    assert request.origin == _custom("us-east-1").origin
+    plain = FakeTransport(_head(200, "eu-west-1"))
+    _locate(_place(_custom), plain)
+    assert dict(plain.asked[0].headers)["Host"] == "localhost:9000"
+
+
+def test_a_region_is_asked_for_with_the_headers_that_every_request_has() -> None:
+    """A bucket may tell nothing to those who do not say that they pay."""
+    extra = (("x-amz-request-payer", "requester"),)
+    place = Place(_amazons(), _amazons(), None, "us-east-1", "agent/1", extra)
+    transport = FakeTransport(_head(200, "eu-west-1"))
+    _locate(place, transport)
+    assert dict(transport.asked[0].headers) == {
+        "Host": "bucket.s3.us-east-1.amazonaws.com",
+        "x-amz-request-payer": "requester",
+        "User-Agent": "agent/1",
+    }
+
+
+AMAZONS = "https://s3.eu-west-1.amazonaws.com"
+LOCAL = "http://localhost:9000"
+
+
+@pytest.mark.parametrize(
+    ("members", "corrected"),
+    [
+        ({}, "https://bucket.s3.eu-north-1.amazonaws.com/"),
+        ({"endpoint": AMAZONS}, "https://bucket.s3.eu-north-1.amazonaws.com/"),
+        ({"endpoint": AMAZONS, "host_header": "h"}, f"{AMAZONS}/bucket"),
+        ({"endpoint": LOCAL}, f"{LOCAL}/bucket"),
+        ({"endpoint": LOCAL, "host_header": "h"}, f"{LOCAL}/bucket"),
+    ],
+    ids=str,
+)
+def test_a_correction_leaves_a_place_that_only_the_spec_knows(
+    members: dict[str, str], corrected: str
+) -> None:
+    """Amazon's regions have endpoints that are known; a Host header says that this one is special."""
+    with s3kv.Store({"bucket": "bucket", "aws_region": "eu-west-1", **members}) as store:
+        before = store._core.endpoint
+        assert before is not None
+        assert store._core.relocate(_refusal(301, "PermanentRedirect", "eu-north-1"), before)
+        after = store._core.endpoint
+    assert after is not None
+    assert (after.url, after.region) == (corrected, "eu-north-1")
+    if "host_header" in members:
+        assert (before.host, after.host) == ("h", "h")

@@ -307,14 +307,15 @@ def test_a_context_holds_nothing_but_the_resources_that_there_are(key: Any) -> N
 )
 def test_a_misspelt_member_is_recognised(name: str, meant: str) -> None:
     """The error says which one was probably meant; of a keyword too."""
-    error = _refusal({**MINIMAL, name: "x"})
+    members: dict[str, Any] = {name: "x"}
+    error = _refusal({**MINIMAL, **members})
     assert f"did you mean {meant!r}" in str(error)
     assert error.member == name
     assert repr(name) in str(error)
     with pytest.raises(SpecError, match=f"did you mean '{meant}'"):
-        Spec("s3://bucket", **{name: "x"})
+        Spec("s3://bucket", **members)
     with pytest.raises(SpecError, match=f"did you mean '{meant}'"):
-        s3kv.Store("s3://bucket", **{name: "x"})
+        s3kv.Store("s3://bucket", **members)
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_a_store_is_described_by_a_url_a_mapping_a_spec_or_members() -> None:
         with pytest.raises(TypeError, match="s3:// URL, a mapping or a Spec"):
             s3kv.Store(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        s3kv.Store("s3://bucket", s3kv.Context())  # type: ignore[misc]
+        s3kv.Store("s3://bucket", s3kv.Context())  # type: ignore[call-arg]
 
 
 def test_a_store_is_not_described_by_a_store() -> None:
@@ -296,12 +296,14 @@ def test_it_does_not_matter_to_equality_how_a_resource_is_referred_to(
 ) -> None:
     """Inline, by a name, by another name, or by default: it is what it comes to that is compared."""
     context = {name: described, f"{name}#a": described, f"{name}#b": f"{name}#a"}
+    inline: dict[str, Any] = {name: described}
+    other: dict[str, Any] = {name: f"{name}#b"}
     alike = [
-        s3kv.Store("s3://bucket", **{name: described}),
+        s3kv.Store("s3://bucket", **inline),
         s3kv.Store("s3://bucket", context=context),
         s3kv.Store({"bucket": "bucket", "context": context}),
         s3kv.Store({"bucket": "bucket", name: f"{name}#a", "context": context}),
-        s3kv.Store("s3://bucket", context=context, **{name: f"{name}#b"}),
+        s3kv.Store("s3://bucket", context=context, **other),
     ]
     assert len(set(alike)) == 1
     assert s3kv.Store("s3://bucket") not in alike

@@ -35,7 +35,7 @@ def test_a_url_is_read_back_as_it_was_written(bucket: str, path: str) -> None:
 
 @given(st.text(_UTF8.filter(lambda character: character not in "%?#|")))
 def test_a_path_may_stand_in_a_url_as_it_is(path: str) -> None:
-    """Only a percent sign and what ends a path must be encoded, whatever else a user does not encode."""
+    """Only a percent sign and what would end the path must be encoded; a browser would encode more."""
     assert parse_url(f"s3://bucket/{path}") == ("bucket", path)
 
 
@@ -119,6 +119,9 @@ def test_a_url_is_understood(url: str, bucket: str, path: str) -> None:
         ("s3://bucket/a#b", "fragment"),
         ("s3://bucket/a#", "fragment"),
         ("s3://bucket#b", "fragment"),
+        ("s3://bucket/a.zip|zip:", "%7C"),
+        ("s3://bucket/a|b", "%7C"),
+        ("s3://bucket|zip:", "%7C"),
         ("s3://user@bucket/a", "user information"),
         ("s3://user:password@bucket/a", "user information"),
         ("s3://@bucket/a", "user information"),

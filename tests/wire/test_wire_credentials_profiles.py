@@ -345,8 +345,7 @@ def test_a_profile_may_be_a_role_that_another_profile_may_take(
     """It is borrowed once for many requests, by the keys of the source profile."""
     files.credentials.write_text(section("source", keys(1)))
     files.config.write_text(
-        section("profile mine", role_arn=ROLE, source_profile="source", region="us-east-1")
-        + section("profile source", region="us-east-1")
+        section("profile mine", role_arn=ROLE, source_profile="source") + section("profile source")
     )
     with s3.store(files.spec(profile="mine")) as store:
         for _ in range(3):
@@ -361,9 +360,7 @@ def test_a_role_may_be_taken_by_a_container(
     s3: FakeS3, files: Files, sts: FakeSts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the profile says so, the container's keys are looked for, only to take the role with."""
-    files.config.write_text(
-        section("default", role_arn=ROLE, credential_source="EcsContainer", region="us-east-1")
-    )
+    files.config.write_text(section("default", role_arn=ROLE, credential_source="EcsContainer"))
     with FakeContainer(keys(1)) as container:
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", container.uri)
         with s3.store(files.spec()) as store:

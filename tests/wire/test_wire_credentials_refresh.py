@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from botocore.credentials import Credentials
+from requests.adapters import HTTPAdapter
 
 import s3kv
 from tests.servers.metadata import NOT_CREDENTIALS, Aging, FakeContainer, FakeS3, Reply, keys
@@ -66,20 +68,21 @@ def test_callers_that_come_at_once_share_the_first_fetch(s3: FakeS3) -> None:
 
 
 def test_callers_that_come_while_a_fetch_ends_do_not_begin_another(s3: FakeS3) -> None:
-    """However fast it is, and however late they look."""
+    """However fast it is, and however late they look; with a session each looks in a thread of its own."""
     calls: list[int] = []
-    count = 30
+    count = 45
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        with ThreadPoolExecutor(16) as pool:
+        with ThreadPoolExecutor(16) as pool, requests.Session() as session:
+            session.mount("http://", HTTPAdapter(pool_maxsize=32))
             for number in range(count):
 
                 def find(number: int = number) -> Credentials:
                     calls.append(number)
                     return keys().object
 
-                with s3.store(find) as store:
+                with s3.store(find, session=session if number % 3 else None) as store:
                     barrier = threading.Barrier(16)
 
                     def read(store: s3kv.Store = store, barrier: threading.Barrier = barrier) -> bytes:

@@ -1,0 +1,334 @@
+"""What a store does with one key: get, put, delete, stat; read, write and modify with conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
+
+from .byterange import WHOLE, parse_slice
+from .errors import ConditionFailed, DeadlineExceeded, ServiceError
+from .handle import Handle
+from .keys import check_key, key_text
+from .messages import Body, Pairs
+from .operations.conditional_read import read_if
+from .operations.conditional_write import delete_if, put_if
+from .operations.conditions import NO_VALUE, UNKNOWN, check_condition
+from .operations.delete import delete_object
+from .operations.pause import pause
+from .operations.read import Found, get_object
+from .operations.stat import Missing, stat_object
+from .operations.write import object_headers, payload, put_object
+from .values import ObjectInfo, ReadResult, StorageGeneration, TimestampedStorageGeneration
+
+T = TypeVar("T")
+
+_RAISE: Any = object()
+
+# The pauses of modify, in seconds: short, for whoever won is done already.
+_FIRST_PAUSE = 0.01
+_LONGEST_PAUSE = 1.0
+# So often may a store refuse to replace a version that it shows unchanged all the same.
+_MOST_CONTRADICTIONS = 8
+
+
+class SingleKey(Handle):
+    """The methods of a store that are about one key each."""
+
+    __slots__ = ()
+
+    # ---------------------------------------------------------------- plain
+
+    @overload
+    def get(self, key: str | bytes, *, byte_range: slice | None = None) -> bytes: ...
+    @overload
+    def get(self, key: str | bytes, default: T, *, byte_range: slice | None = None) -> bytes | T: ...
+    def get(self, key: str | bytes, default: Any = _RAISE, *, byte_range: slice | None = None) -> Any:
+        """The bytes of an object.
+
+        Unlike ``dict.get``, a missing key raises unless a default is given: a typo should not read as
+        ``None``.
+
+        Args:
+            key: The key.
+            default: What to return when no object has the key; by default ``KeyNotFound`` is raised.
+            byte_range: A slice without a step: ``slice(0, 100)``, ``slice(100, None)``, or
+                ``slice(-100, None)`` for the last 100 bytes. It must be wholly inside the object.
+
+        Returns:
+            The bytes asked for, all of them.
+
+        Raises:
+            KeyNotFound: no object has the key, and no default was given.
+            ByteRangeError: the range is not wholly inside the object.
+            BucketNotFound, PermissionDenied, RetriesExhausted, …: see :mod:`s3kv.errors`.
+        """
+        name = key_text(key)
+        full = check_key(self._path, name)
+        wanted = WHOLE if byte_range is None else parse_slice(byte_range)
+        found = self._run(get_object, name, full, wanted)
+        if isinstance(found, Missing):
+            if default is _RAISE:
+                raise found.error
+            return default
+        assert isinstance(found, Found)
+        return found.value
+
+    def put(
+        self,
+        key: str | bytes,
+        value: Any,
+        *,
+        if_equal: str | None = None,
+        if_absent: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> TimestampedStorageGeneration:
+        """Write an object, whatever was there before, unless a condition is given.
+
+        Where the store decides on conditions, and where only a look at the object does, which is not
+        atomic, is a matter of the endpoint and of ``use_conditional_write``.
+
+        Args:
+            key: The key.
+            value: Any C-contiguous bytes-like object of up to 5 GiB; it is sent without a copy and
+                must not change meanwhile.
+            if_equal: Write only if the object's generation is this one, a quoted ETag; or
+                ``StorageGeneration.NO_VALUE``. Default None: no condition.
+            if_absent: Write only if no object has the key. Default False.
+            content_type: The media type to store; default: the store's own default.
+            metadata: Names and values to store with the object: printable ASCII, names regardless of
+                case, 2 KB in all.
+
+        Returns:
+            The new object's generation, and the time before the request was sent.
+
+        Raises:
+            ConditionFailed: the condition does not hold; nothing was written.
+            OutcomeUnknown: an answer was lost, and whether a conditional write was done cannot be known.
+            TypeError: the value is not bytes-like.
+            ValueError: both conditions, a generation that cannot be one, or a header that cannot carry the
+                content type or metadata as they are.
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> store.put("lock", b"me", if_absent=True)                # doctest: +SKIP
+        """
+        condition = check_condition("if_equal", if_equal)
+        if if_absent:
+            if condition is not None:
+                raise ValueError("put takes if_equal or if_absent, not both")
+            condition = NO_VALUE
+        stamp = self._put(key, value, condition, object_headers(content_type, metadata))
+        if stamp.generation == UNKNOWN:
+            raise _failed("PutObject", key_text(key), condition)
+        return stamp
+
+    def delete(self, key: str | bytes, *, if_equal: str | None = None) -> TimestampedStorageGeneration:
+        """Delete an object. Without a condition, a key that does not exist is no error.
+
+        Args:
+            key: The key.
+            if_equal: Delete only if the object's generation is this one, a quoted ETag. Default None: no
+                condition.
+
+        Returns:
+            ``StorageGeneration.NO_VALUE`` and the time before the request was sent.
+
+        Raises:
+            ConditionFailed: the condition does not hold; nothing was deleted.
+            OutcomeUnknown: an answer was lost, and whether the object was deleted cannot be known.
+            ValueError: a generation that cannot be one.
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+        """
+        condition = check_condition("if_equal", if_equal)
+        stamp = self._delete(key, condition)
+        if stamp.generation == UNKNOWN:
+            raise _failed("DeleteObject", key_text(key), condition)
+        return stamp
+
+    def stat(self, key: str | bytes) -> ObjectInfo:
+        """What the store says of an object without its bytes.
+
+        Raises:
+            KeyNotFound: no object has the key.
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+        """
+        name = key_text(key)
+        info = self._run(stat_object, name, check_key(self._path, name))
+        if isinstance(info, Missing):
+            raise info.error
+        return info
+
+    # ---------------------------------------------------------------- TensorStore's semantics
+
+    def read(
+        self,
+        key: str | bytes,
+        *,
+        byte_range: slice | None = None,
+        if_equal: str | None = None,
+        if_not_equal: str | None = None,
+        staleness_bound: float | None = None,
+    ) -> ReadResult:
+        """What is there under a key: as TensorStore's ``read``, no outcome is an exception.
+
+        Args:
+            key: The key.
+            byte_range: As for :meth:`get`.
+            if_equal: Read only this generation, a quoted ETag. Default None: any.
+            if_not_equal: Do not read this generation: the caller has it. Default None.
+            staleness_bound: Seconds since the epoch up to which the result may be out of date. Every read
+                asks the store, so any bound is kept. Default None.
+
+        Returns:
+            ``state`` is ``"value"``, ``"missing"`` (whatever the conditions), or ``"unspecified"``: a
+            condition does not hold; then the generation is ``if_not_equal``'s where it is that one, else
+            ``UNKNOWN``.
+
+        Raises:
+            ByteRangeError: the range is not wholly inside the object.
+            ValueError: a generation that cannot be one.
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+        """
+        name = key_text(key)
+        full = check_key(self._path, name)
+        wanted = WHOLE if byte_range is None else parse_slice(byte_range)
+        if staleness_bound is not None and (
+            isinstance(staleness_bound, bool) or not isinstance(staleness_bound, (int, float))
+        ):
+            raise TypeError(f"staleness_bound is seconds or None, not {type(staleness_bound).__name__}")
+        equal = check_condition("if_equal", if_equal)
+        unequal = check_condition("if_not_equal", if_not_equal)
+        return self._run(read_if, name, full, wanted, equal, unequal)
+
+    def write(
+        self, key: str | bytes, value: Any, *, if_equal: str | None = None
+    ) -> TimestampedStorageGeneration:
+        """Write or delete an object: as TensorStore's ``write``.
+
+        Args:
+            key: The key.
+            value: Any bytes-like object; None deletes.
+            if_equal: The generation that the object must have, a quoted ETag; or
+                ``StorageGeneration.NO_VALUE`` for a key that must not exist. Default None: no condition.
+
+        Returns:
+            The new generation, ``NO_VALUE`` after a deletion; ``UNKNOWN`` when the condition does not hold
+            and nothing was changed.
+
+        Raises:
+            OutcomeUnknown: an answer was lost, and whether the write was done cannot be known.
+            TypeError, ValueError: as for :meth:`put`.
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+        """
+        condition = check_condition("if_equal", if_equal)
+        if value is None:
+            return self._delete(key, condition)
+        return self._put(key, value, condition, ())
+
+    def modify(self, key: str | bytes, fn: Callable[[bytes | None], Any]) -> TimestampedStorageGeneration:
+        """Replace an object by a function of what it was, atomically: nobody's update is lost.
+
+        When somebody else writes in between, ``fn`` is called again with what is there then. The store's
+        timeout bounds all of it.
+
+        Args:
+            key: The key.
+            fn: Gets the object's bytes, None for no object; returns the new ones, None to delete. What it
+                raises comes through, and leaves the object alone.
+
+        Returns:
+            The new generation, ``NO_VALUE`` after a deletion.
+
+        Raises:
+            OutcomeUnknown: an answer was lost, and whether the write was done cannot be known.
+            ServiceError: the store refuses to replace what it shows unchanged.
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> store.modify("counter", lambda old: b"%d" % (int(old or 0) + 1))    # doctest: +SKIP
+        """
+        name = key_text(key)
+        full = check_key(self._path, name)
+        clock = self._core.clock
+        started = clock.monotonic()
+        tries = contradictions = 0
+        seen: StorageGeneration | None = None
+        while True:
+            found = self._run(read_if, name, full, WHOLE, None, None, since=started)
+            generation = found.stamp.generation
+            contradictions = contradictions + 1 if generation == seen else 0
+            if contradictions > _MOST_CONTRADICTIONS:
+                raise ServiceError(
+                    f"the store refuses to replace the generation {generation!r}, which it shows unchanged",
+                    operation="PutObject",
+                    key=name,
+                    attempts=tries,
+                    elapsed=clock.monotonic() - started,
+                )
+            seen = generation
+            value = fn(None if found.state == "missing" else found.value)
+            if value is not None:
+                stamp = self._put(key, value, generation, (), since=started)
+            elif found.state == "missing":
+                return found.stamp
+            else:
+                stamp = self._delete(key, generation, since=started)
+            if stamp.generation != UNKNOWN:
+                return stamp
+            longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(tries, 10))
+            self._run(pause, name, clock.draw() * longest, since=started)
+            tries += 1
+
+    # ---------------------------------------------------------------- helpers
+
+    def _put(
+        self,
+        key: str | bytes,
+        value: Any,
+        condition: StorageGeneration | None,
+        headers: Pairs,
+        *,
+        since: float | None = None,
+    ) -> TimestampedStorageGeneration:
+        name = key_text(key)
+        full = check_key(self._path, name)
+        body = payload(value)
+        started = self._core.clock.monotonic() if since is None else since
+        digest = self._digest(name, body, started)
+        if condition is None:
+            return self._run(put_object, name, full, body, digest, headers, since=started)
+        return self._run(put_if, name, full, body, digest, headers, condition, since=started)
+
+    def _digest(self, name: str, body: Body, started: float) -> str:
+        """SHA-256, computed here and not on the executor, whose threads are for requests."""
+        clock, left = self._core.clock, self._timeout
+        if left is not None:
+            left = max(0.0, started + left - clock.monotonic())
+        try:
+            return self._core.copies.sha256(body, left)
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                "the store's timeout passed while the put waited for its turn to be hashed",
+                operation="PutObject",
+                key=name,
+                attempts=0,
+                elapsed=clock.monotonic() - started,
+            ) from error
+
+    def _delete(
+        self, key: str | bytes, condition: StorageGeneration | None, *, since: float | None = None
+    ) -> TimestampedStorageGeneration:
+        name = key_text(key)
+        full = check_key(self._path, name)
+        if condition is None:
+            return self._run(delete_object, name, full, since=since)
+        return self._run(delete_if, name, full, condition, since=since)
+
+
+def _failed(operation: str, key: str, condition: StorageGeneration | None) -> ConditionFailed:
+    if condition == NO_VALUE:
+        why = "an object with this key exists already"
+    else:
+        why = f"the object's generation is not {condition!s}"
+    return ConditionFailed(why, operation=operation, key=key)

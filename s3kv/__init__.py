@@ -29,6 +29,7 @@ from .errors import (
     StoreClosed,
     TransportError,
 )
+from .keyrange import KeyRange
 from .spec.spec import Spec
 from .store import Store
 from .values import (
@@ -52,6 +53,7 @@ __all__ = [
     "EndpointUnreachable",
     "InvalidKey",
     "KeyNotFound",
+    "KeyRange",
     "ListEntry",
     "MalformedResponse",
     "ObjectInfo",

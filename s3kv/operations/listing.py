@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from operator import gt
 from typing import Any, NamedTuple
 
 from ..call import Call
@@ -17,6 +18,9 @@ from ..pipeline.outcome import describe, service_error
 from ..timestamps import parse_iso_date
 from ..values import ListEntry
 from ..xml import Page, parse_page
+
+# What a store calls itself that lists one directory after the other.
+_UNORDERED = "SeaweedFS"
 
 
 class PageRequest(NamedTuple):
@@ -65,6 +69,10 @@ def list_page(resources: Resources, call: Call, page: PageRequest) -> Generator[
         error.request_id = response.headers.get("x-amz-request-id")
         raise describe(error, call, resources.clock.monotonic()) from error.__cause__
     resources.memory.found = True
+    if not resources.memory.unordered:
+        keys = [entry.key for entry in result.entries]
+        named = response.headers.get("server", "").startswith(_UNORDERED)
+        resources.memory.unordered = named or any(map(gt, keys, keys[1:]))
     return result
 
 

@@ -83,15 +83,17 @@ class Memory:
         clock_offset: Seconds to add to the local clock to get the store's.
         found: Some request was answered in a way that shows that the bucket exists.
         rgw: The store is a Ceph RADOS Gateway, which has ways of its own.
+        unordered: The store lists keys in another order than that of their bytes.
     """
 
-    __slots__ = ("_reach", "clock_offset", "found", "rgw")
+    __slots__ = ("_reach", "clock_offset", "found", "rgw", "unordered")
 
     def __init__(self, reach: Reach | None = None) -> None:
         self._reach = reach or Reach()
         self.clock_offset = 0.0
         self.found = False
         self.rgw = False
+        self.unordered = False
 
     @property
     def answered(self) -> bool:

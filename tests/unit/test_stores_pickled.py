@@ -30,6 +30,12 @@ class Held:
     def get_frozen_credentials(self) -> None:
         raise NotImplementedError
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Held) and other.secret == self.secret
+
+    def __hash__(self) -> int:
+        return hash(self.secret)
+
     def supply(self) -> Held:
         return self
 
@@ -104,6 +110,7 @@ def test_what_may_hold_a_secret_is_not_pickled(source: Any) -> None:
 def test_credentials_of_python_are_compared_by_identity() -> None:
     """Two that are alike may still be somebody else's."""
     one, other = Held(SECRET), Held(SECRET)
+    assert one == other
     store = s3kv.Store("s3://bucket", aws_credentials=one)
     assert store == s3kv.Store("s3://bucket", aws_credentials=one)
     assert hash(store) == hash(s3kv.Store("s3://bucket", aws_credentials=one))

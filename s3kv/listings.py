@@ -1,0 +1,118 @@
+"""What a store does with many keys: listings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .handle import Handle, check_text
+from .keyrange import KeyRange, just_before
+from .operations.listing import PageRequest, entries_of, list_page, pages
+from .values import ListEntry
+from .xml import Page
+
+# Inside the class, ``list`` is the method.
+_List = list
+
+
+class Listings(Handle):
+    """The methods of a store that list keys."""
+
+    __slots__ = ()
+
+    def list(
+        self, prefix: str = "", *, range: KeyRange | None = None, strip_prefix_length: int = 0
+    ) -> _List[str]:
+        """All keys that start with ``prefix``, sorted.
+
+        Args:
+            prefix: Relative to the store's path; default: every key.
+            range: Only keys of this range, relative to the store's path; default: all.
+            strip_prefix_length: So many characters are cut off the front of each key, and keys that are not
+                longer than that are left out. Default 0: neither.
+
+        Raises:
+            ValueError: a negative ``strip_prefix_length``.
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+        """
+        cut = strip_prefix_length
+        if isinstance(cut, bool) or not isinstance(cut, int):
+            raise TypeError(f"strip_prefix_length is a number of characters, not {type(cut).__name__}")
+        if cut < 0:
+            raise ValueError(f"strip_prefix_length is {cut}: allowed is 0 or more")
+        keys = sorted(entry.key for entry in self.scan(prefix, range=range))
+        return [key[cut:] for key in keys if len(key) > cut] if cut else keys
+
+    def scan(
+        self, prefix: str = "", *, range: KeyRange | None = None, start_after: str | None = None
+    ) -> Iterator[ListEntry]:
+        """The objects whose keys start with ``prefix``, in the store's order of keys.
+
+        A page of up to 1,000 is fetched when the iterator gets to it; nothing before that.
+
+        Args:
+            prefix: Relative to the store's path; default: every key.
+            range: Only keys of this range, relative to the store's path; default: all.
+            start_after: Leave out keys up to and including this one.
+        """
+        wanted = KeyRange.prefix(check_text(prefix))
+        if range is not None:
+            if not isinstance(range, KeyRange):
+                raise TypeError(f"range is a KeyRange, not {type(range).__name__}")
+            wanted &= range
+        after = None if start_after is None else check_text(start_after)
+        if wanted.empty or (after is not None and wanted.exclusive_max and after >= wanted.exclusive_max):
+            return iter(())
+        return self._scan(wanted, after)
+
+    def _scan(self, wanted: KeyRange, after: str | None) -> Iterator[ListEntry]:
+        path, memory = self._path, self._core.memory
+        prefix = path + wanted.common_prefix
+        start = path + wanted.inclusive_min
+        if after is not None and after >= wanted.inclusive_min:
+            start = path + after
+        elif len(start) > len(prefix):
+            start = just_before(start)
+        # A start outside the prefix is refused by some stores; and before it, it leaves nothing out.
+        if not start.startswith(prefix) or start == prefix or memory.unordered:
+            start = ""
+        for page in pages(PageRequest(prefix, start_after=start), self._page):
+            if start and memory.unordered:
+                # Only now this store has turned out to be one that leaves out too much then.
+                start = ""
+                yield from self._scan(wanted, after)
+                return
+            for entry in entries_of(page, len(path)):
+                if entry.key in wanted and (after is None or entry.key > after):
+                    yield entry
+            if wanted.exclusive_max and page.entries and not memory.unordered:
+                last = page.entries[-1].key[len(path) :]
+                if last >= wanted.exclusive_max:
+                    return
+
+    def list_dir(self, prefix: str = "") -> tuple[_List[str], _List[ListEntry]]:
+        """One level of keys, as if ``/`` separated folders.
+
+        Args:
+            prefix: A folder, with its ``/`` at the end; default: the top.
+
+        Returns:
+            The sub-folders, each with its ``/``, and the objects at this level; both sorted.
+        """
+        first = PageRequest(self._prefix(prefix), delimiter="/")
+        skip = len(self._path)
+        prefixes: set[str] = set()
+        entries: _List[ListEntry] = []
+        for page in pages(first, self._page):
+            prefixes.update(name[skip:] for name in page.prefixes)
+            entries.extend(entries_of(page, skip))
+        return sorted(prefixes), sorted(entries, key=_entry_key)
+
+    def _page(self, request: PageRequest) -> Page:
+        return self._run(list_page, None, request)
+
+    def _prefix(self, prefix: str) -> str:
+        return self._path + check_text(prefix)
+
+
+def _entry_key(entry: ListEntry) -> str:
+    return entry.key

@@ -59,9 +59,11 @@ class KeyRange:
             if one != other:
                 break
             length += 1
-        # Up to the end of a prefix: one character more.
-        if high and length < len(low) and _behind_prefix(low[: length + 1]) == high:
-            length += 1
+        # Up to the end of a prefix: one character more, and all that nothing can come after.
+        if not high or _behind_prefix(low[: length + 1]) == high:
+            length += bool(high) and length < len(low)
+            while low[length : length + 1] == _LAST:
+                length += 1
         return low[:length]
 
     def __contains__(self, key: object) -> bool:

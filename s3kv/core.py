@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import forksafe
@@ -17,6 +17,7 @@ from .errors import StoreClosed
 from .executor import RequestExecutor
 from .limits.rates import Rates
 from .messages import Pairs, Response, Settings
+from .pipeline.batch import Batch, Entry
 from .pipeline.driver import Timer
 from .pipeline.life import Effect, Memory, Reach
 from .pipeline.operation import Operation
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import requests
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/ObjectsinRequesterPaysBuckets.html
 _REQUESTER_PAYS = (("x-amz-request-payer", "requester"),)
@@ -46,8 +48,8 @@ class Core:
     """One opened bucket; what requests need to know of it (``pipeline.life.Resources``).
 
     Everything is settled at construction but the executor, which is made when it is first needed.
-    Mutable state: ``memory``, shared by the bucket's requests; ``_calls``, the operations under way, a set
-    changed by single steps of the interpreter; ``closed``.
+    Mutable state: ``memory``, shared by the bucket's requests; ``_calls`` and ``_batches``, what is under
+    way, sets changed by single steps of the interpreter; ``closed``.
 
     Args:
         spec: What to open; its path is left to the stores.
@@ -88,6 +90,7 @@ class Core:
         self.deciding = deciding(spec.use_conditional_write, aws=self._place.aws)
         self.closed = False
         self._calls: set[Call] = set()
+        self._batches: set[Batch[Any]] = set()
         self._timer = timer
         self._executor = executor
         self._transport = transport or _make_transport(session, self.settings)
@@ -163,11 +166,51 @@ class Core:
             self._calls.discard(call)
         return result
 
+    def entry(
+        self,
+        item: Item,
+        operation: Callable[..., Generator[Effect, Any, Any]],
+        key: str | None,
+        timeout: float | None,
+        *arguments: Any,
+    ) -> Entry[Item]:
+        """An operation of a batch; see :meth:`run`."""
+        call = Call(key, self.clock.monotonic(), timeout)
+        return Entry(item, operation(self, call, *arguments), call, self._transport, self._timer)
+
+    def batch(
+        self, begin: Callable[[Item], Entry[Item] | None], items: Iterable[Item], *, in_order: bool = False
+    ) -> Generator[Entry[Item], None, None]:
+        """Carry out many operations, and hand out each when it has ended.
+
+        Args:
+            begin: Makes the operation of an item, by :meth:`entry`; None for "not now".
+            items: Taken as there is room.
+            in_order: Hand them out in the order of the items, not in that in which they end.
+
+        Raises:
+            StoreClosed: the store was closed.
+        """
+        if self.closed:
+            raise StoreClosed("the store is closed")
+        executor = self._executor
+        if executor is None:
+            executor = self._executor = self.resolved.s3_request_concurrency.executor(os.environ)
+        # As many again as can be in flight, so that each that ends makes room for one that is ready.
+        batch = Batch(executor, begin, items, 2 * executor.limit)
+        self._batches.add(batch)
+        try:
+            yield from batch.in_order() if in_order else batch
+        finally:
+            self._batches.discard(batch)
+
     def close(self) -> None:
         """Refuse further operations, end those under way with StoreClosed, and close connections."""
         self.closed = True
         for call in list(self._calls):
             call.interrupt(StoreClosed("the store was closed meanwhile", key=call.key))
+        for batch in list(self._batches):
+            batch.interrupt(lambda call: StoreClosed("the store was closed meanwhile", key=call.key))
         self._transport.close()
 
     def __del__(self) -> None:

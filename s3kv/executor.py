@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -220,6 +220,14 @@ class RequestExecutor:
                 # The traceback refers to this frame; without this they would keep each other alive.
                 del error, task
         return task.result
+
+    def begin(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks that nobody waits for one by one; whoever completes them tells their batch."""
+        if self._callers is not None and _identify() not in self._callers:
+            for task in tasks:
+                task.call.cancel()
+        self.queue.extend(tasks)
+        self._announce()
 
     def _announce(self) -> None:
         """Make sure that somebody sees what is new in the queue."""

@@ -185,6 +185,10 @@ class Handle:
         """True: a store is a place, whether it is empty or not. Sends no request."""
         return True
 
+    def _check_open(self, key: str | None = None) -> None:
+        if self._closed:
+            raise StoreClosed("the store is closed", key=key)
+
     def _run(
         self,
         operation: Callable[..., Generator[Any, Any, T]],
@@ -192,8 +196,7 @@ class Handle:
         *arguments: Any,
         since: float | None = None,
     ) -> T:
-        if self._closed:
-            raise StoreClosed("the store is closed", key=key)
+        self._check_open(key)
         return self._core.run(operation, key, self._timeout, *arguments, since=since)
 
 

@@ -269,7 +269,7 @@ class SingleKey(Handle):
             seen = generation
             value = fn(None if found.state == "missing" else found.value)
             if value is not None:
-                stamp = self._put(key, value, generation, (), since=started)
+                stamp = self._put(key, value, generation, (), since=started, certain=True)
             elif found.state == "missing":
                 return found.stamp
             else:
@@ -290,6 +290,7 @@ class SingleKey(Handle):
         headers: Pairs,
         *,
         since: float | None = None,
+        certain: bool = False,
     ) -> TimestampedStorageGeneration:
         name = key_text(key)
         full = check_key(self._path, name)
@@ -298,7 +299,7 @@ class SingleKey(Handle):
         digest = self._digest(name, body, started)
         if condition is None:
             return self._run(put_object, name, full, body, digest, headers, since=started)
-        return self._run(put_if, name, full, body, digest, headers, condition, since=started)
+        return self._run(put_if, name, full, body, digest, headers, condition, certain, since=started)
 
     def _digest(self, name: str, body: Body, started: float) -> str:
         """SHA-256, computed here and not on the executor, whose threads are for requests."""

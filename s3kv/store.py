@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
-from typing import Any, TypeVar
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from itertools import chain
+from typing import Any, TypeVar, overload
 
+from .keyrange import KeyRange
 from .keys import check_key, key_text
-from .listings import Listings
+from .many import Batches, failed
 from .operations.delete import delete_object
 from .operations.stat import Missing, head_object
+from .progress import Progress
 from .single import SingleKey
 
 T = TypeVar("T")
 
+_RAISE: Any = object()
 
-class Store(SingleKey, Listings, MutableMapping[str, bytes]):
+
+class Store(SingleKey, Batches, MutableMapping[str, bytes]):
     """A bucket on Amazon S3 or a compatible store, or a prefix of one, as a key-value store.
 
     Every method blocks until it is done, and may be called from any thread. Opening a store sends no
@@ -73,6 +78,76 @@ class Store(SingleKey, Listings, MutableMapping[str, bytes]):
         return sum(1 for _ in self.scan())
 
     def clear(self) -> None:
-        """Delete every object of the store."""
-        for key in self:
-            self.delete(key)
+        """Delete every object of the store, listed and deleted at the same time.
+
+        Raises:
+            BatchError: some keys failed; ``errors`` has why.
+        """
+        self.delete_range(KeyRange())
+
+    def update(self, other: Any = (), /, **more: Any) -> None:
+        """Write many objects in parallel; see :meth:`put_many`.
+
+        Args:
+            other: A mapping, or an iterable of (key, value) pairs.
+            **more: More of them.
+
+        Raises:
+            BatchError: some keys failed; ``errors`` has why.
+        """
+        pairs = map(lambda key: (key, other[key]), other.keys()) if hasattr(other, "keys") else other
+        self.put_many(chain(pairs, more.items()))
+
+    def values(self) -> ValuesView[bytes]:
+        """The objects, in key order, fetched in parallel as the view is iterated."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[str, bytes]:
+        """(key, object) pairs, in key order, fetched in parallel as the view is iterated."""
+        return _Items(self)
+
+    @overload
+    def pop(self, key: str | bytes) -> bytes: ...
+    @overload
+    def pop(self, key: str | bytes, default: T) -> bytes | T: ...
+    def pop(self, key: str | bytes, default: Any = _RAISE) -> Any:
+        """The bytes of an object, which is deleted.
+
+        Args:
+            key: The key.
+            default: What to return when no object has the key; by default ``KeyNotFound`` is raised.
+        """
+        if default is _RAISE:
+            value = self.get(key)
+        else:
+            found = self.get(key, None)
+            if found is None:
+                return default
+            value = found
+        self.delete(key)
+        return value
+
+    def _pairs(self) -> Iterator[tuple[str, bytes]]:
+        """Every (key, object), in the order of the listing; what is deleted meanwhile is left out."""
+        errors: dict[str, Exception] = {}
+        keys = (entry.key for entry in self.scan())
+        yield from self._fetch(keys, "skip", errors, Progress(), in_order=True)
+        if errors:
+            raise failed("get", errors, {})
+
+
+class _Values(ValuesView[bytes]):
+    _mapping: Store
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (value for _, value in self._mapping._pairs())
+
+    def __contains__(self, value: object) -> bool:
+        return any(found == value for found in self)
+
+
+class _Items(ItemsView[str, bytes]):
+    _mapping: Store
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        return self._mapping._pairs()

@@ -41,6 +41,7 @@ def put_if(
     digest: str,
     headers: Pairs,
     condition: StorageGeneration,
+    certain: bool = False,
 ) -> Stamps:
     """Write an object if its generation is ``condition``.
 
@@ -50,6 +51,8 @@ def put_if(
         digest: Their SHA-256 in hexadecimal.
         headers: What the object is stored with.
         condition: An ETag, or NO_VALUE for "it does not exist".
+        certain: Where another writer's object is found after a lost answer, do not take it that nobody has
+            replaced ours meanwhile.
 
     Returns:
         The new generation, or UNKNOWN when the condition does not hold and nothing was written.
@@ -71,6 +74,8 @@ def put_if(
             if seen.generation != condition:
                 return TimestampedStorageGeneration(UNKNOWN, time)
             looked = True
+            # Whatever became of the look, nothing has been written.
+            call.uncertain = False
         rgw = resources.memory.rgw
         told = () if deciding is Deciding.LOOK else condition_headers(condition, rgw=rgw)
         request = Request("PutObject", "PUT", key, (), headers + told, value, digest)
@@ -89,7 +94,7 @@ def put_if(
         if seen.write_id == write_id:
             return TimestampedStorageGeneration(seen.generation, time)
         if seen.generation != condition:
-            if condition == NO_VALUE:
+            if condition == NO_VALUE and not certain:
                 return TimestampedStorageGeneration(UNKNOWN, time)
             raise outcome_unknown(resources, call, "another version of the object is there by now")
         # As if nothing had been sent yet.
@@ -124,6 +129,7 @@ def delete_if(resources: Resources, call: Call, key: str, condition: StorageGene
             if condition == NO_VALUE:
                 return TimestampedStorageGeneration(NO_VALUE, time)
             looked = True
+            call.uncertain = False
         told = () if deciding is Deciding.LOOK else condition_headers(condition)
         request = Request("DeleteObject", "DELETE", key, headers=told)
         response = yield from live(request, resources, call)

@@ -84,9 +84,10 @@ class Memory:
         found: Some request was answered in a way that shows that the bucket exists.
         rgw: The store is a Ceph RADOS Gateway, which has ways of its own.
         unordered: The store lists keys in another order than that of their bytes.
+        no_multi_delete: The store does not delete several objects in one request.
     """
 
-    __slots__ = ("_reach", "clock_offset", "found", "rgw", "unordered")
+    __slots__ = ("_reach", "clock_offset", "found", "no_multi_delete", "rgw", "unordered")
 
     def __init__(self, reach: Reach | None = None) -> None:
         self._reach = reach or Reach()
@@ -94,6 +95,7 @@ class Memory:
         self.found = False
         self.rgw = False
         self.unordered = False
+        self.no_multi_delete = False
 
     @property
     def answered(self) -> bool:

@@ -88,7 +88,7 @@ NOT_CONDITIONS = {
 @pytest.mark.parametrize("value", NOT_CONDITIONS.values(), ids=NOT_CONDITIONS)
 def test_text_that_no_generation_can_be_is_refused(value: str) -> None:
     """A typo must not become a condition that never holds, nor a header of its own."""
-    with pytest.raises(ValueError, match="if_equal is .*: allowed are a quoted ETag and"):
+    with pytest.raises(ValueError, match=r"if_equal is .*: allowed are a quoted ETag and"):
         check_condition("if_equal", value)
 
 
@@ -149,9 +149,9 @@ def test_both_conditions_at_once_are_refused() -> None:
 @pytest.mark.parametrize("name", ["s3kv-write-id", "S3KV-Write-Id"])
 def test_the_name_of_the_write_id_is_not_the_users(name: str) -> None:
     """Whatever its case: a metadata of that name would pass for the trace of a write."""
-    with s3kv.Store(bucket="bucket", endpoint="http://127.0.0.1:1", aws_region="us-east-1") as store:
-        with pytest.raises(ValueError, match="reserved"):
-            store.put("key", b"value", metadata={name: "mine"})
+    members = {"bucket": "bucket", "endpoint": "http://127.0.0.1:1", "aws_region": "us-east-1"}
+    with s3kv.Store(members) as store, pytest.raises(ValueError, match="reserved"):
+        store.put("key", b"value", metadata={name: "mine"})
 
 
 # ------------------------------------------------------------------------------------- how it is sent

@@ -146,18 +146,32 @@ def test_a_small_body_needs_no_turn(size: int) -> None:
     body = os.urandom(size)
     with copies.slot(LARGE):
         assert _in_time(lambda: copies.sha256(body)) == hashlib.sha256(body).hexdigest()
-        with copies.slot(size):
-            pass
+        assert _in_time(lambda: _taken(copies, size)) == "taken"
 
 
 def test_a_turn_ends_however_it_ends() -> None:
     """With an exception, too; otherwise the next would wait for ever."""
-    copies = CopyLimit(1)
+    body = bytearray(LARGE)
     for error in (ValueError, KeyboardInterrupt):
+        copies = CopyLimit(1)
         with pytest.raises(error), copies.slot(LARGE):
             raise error
-    body = bytearray(LARGE)
-    assert _in_time(lambda: copies.sha256(body)) == hashlib.sha256(body).hexdigest()
+        assert _in_time(lambda: copies.sha256(body)) == hashlib.sha256(body).hexdigest()  # noqa: B023
+
+
+def test_who_cannot_wait_gets_no_turn_and_takes_none() -> None:
+    """After the seconds that there are; none are needed for a small body, or where there is a turn."""
+    copies = CopyLimit(1)
+    body = bytes(LARGE)
+    with copies.slot(LARGE):
+        for seconds in (0.05, 0.0):
+            start = time.monotonic()
+            with pytest.raises(TimeoutError):
+                copies.sha256(body, seconds)
+            assert seconds <= time.monotonic() - start < seconds + 0.2
+        assert copies.sha256(b"small", 0.0) == hashlib.sha256(b"small").hexdigest()
+    for _ in range(2):
+        assert copies.sha256(body, 0.0) == hashlib.sha256(body).hexdigest()
 
 
 def test_without_a_limit_there_is_a_turn_for_each_processor() -> None:
@@ -174,6 +188,11 @@ def test_a_forked_child_has_all_turns() -> None:
     with copies.slot(LARGE), copies.slot(LARGE):
         copies.after_fork()
         assert _in_time(lambda: copies.sha256(bytes(LARGE))) == hashlib.sha256(bytes(LARGE)).hexdigest()
+
+
+def _taken(copies: CopyLimit, size: int) -> str:
+    with copies.slot(size):
+        return "taken"
 
 
 def _in_time(function: Callable[[], str]) -> str:

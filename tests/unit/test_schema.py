@@ -16,72 +16,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import s3kv
-from s3kv.errors import SpecError
 from s3kv.spec.aws_credentials import TYPES
 from s3kv.spec.resources import RESOURCES
 from s3kv.spec.spec import MEMBERS, Spec
 from tests.unit.specs import Json, specs
+from tests.unit.validator import SCHEMA, VALIDATOR, accepted, ecma, valid
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = Spec.json_schema()
 MINIMAL = {"bucket": "bucket"}
-
-
-def _ecma(pattern: str) -> str:
-    """The pattern with ``$`` as JSON Schema has it: Python's also matches before a final newline."""
-    return re.sub(r"(\\.|\[(?:\\.|[^\]\\])*\])|\$", lambda match: match[1] or r"\Z", pattern)
-
-
-def _pattern(_: Any, pattern: str, instance: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
-    if isinstance(instance, str) and not re.search(_ecma(pattern), instance):
-        yield jsonschema.ValidationError(f"{instance!r} does not match")
-
-
-def _matching(schema: Json, name: str) -> Iterator[Any]:
-    """What a schema says of the members whose names have a pattern."""
-    for pattern, below in schema.get("patternProperties", {}).items():
-        if re.search(_ecma(pattern), name):
-            yield below
-
-
-def _pattern_properties(
-    validator: Any, _: Any, instance: Any, schema: Any
-) -> Iterator[jsonschema.ValidationError]:
-    for name, value in instance.items() if isinstance(instance, dict) else ():
-        for below in _matching(schema, name):
-            yield from validator.descend(value, below)
-
-
-def _additional_properties(
-    _: Any, allowed: Any, instance: Any, schema: Any
-) -> Iterator[jsonschema.ValidationError]:
-    assert allowed is False
-    for name in instance if isinstance(instance, dict) else ():
-        if name not in schema.get("properties", {}) and not any(_matching(schema, name)):
-            yield jsonschema.ValidationError(f"{name!r} is not expected")
-
-
-_Validator = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator,
-    {
-        "pattern": _pattern,
-        "patternProperties": _pattern_properties,
-        "additionalProperties": _additional_properties,
-    },
-)
-_VALIDATOR = _Validator(SCHEMA)
-
-
-def _valid(spec: Any) -> bool:
-    return bool(_VALIDATOR.is_valid(spec))
-
-
-def _accepted(spec: Any) -> bool:
-    try:
-        Spec.from_json(spec)
-    except SpecError:
-        return False
-    return True
 
 
 def _resolved(schema: Json) -> Json:
@@ -161,9 +103,9 @@ def test_every_member_of_the_schema_is_one_of_the_code_and_the_other_way_round()
     assert context["additionalProperties"] is False
     assert len(context["patternProperties"]) == len(RESOURCES)
     for pattern, name in zip(context["patternProperties"], RESOURCES, strict=True):
-        assert re.search(_ecma(pattern), name)
-        assert re.search(_ecma(pattern), f"{name}#any\nname")
-        assert not any(re.search(_ecma(pattern), other) for other in RESOURCES if other != name)
+        assert re.search(ecma(pattern), name)
+        assert re.search(ecma(pattern), f"{name}#any\nname")
+        assert not any(re.search(ecma(pattern), other) for other in RESOURCES if other != name)
     for name, kind in RESOURCES.items():
         if name != "aws_credentials":
             assert set(SCHEMA["$defs"][name]["properties"]) == set(kind.default._fields)
@@ -222,7 +164,7 @@ def test_every_default_and_every_example_of_the_schema_is_allowed() -> None:
     tried = 0
     for _, schema in _objects(SCHEMA):
         for below in schema["properties"].values():
-            validator = _VALIDATOR.evolve(schema={**_resolved(below), "$defs": SCHEMA["$defs"]})
+            validator = VALIDATOR.evolve(schema={**_resolved(below), "$defs": SCHEMA["$defs"]})
             for value in [below.get("default"), *below.get("examples", ())]:
                 if value is not None:
                     tried += 1
@@ -232,8 +174,8 @@ def test_every_default_and_every_example_of_the_schema_is_allowed() -> None:
         schema = _resolved(below)
         for value in [schema[key] for key in ("default",) if key in schema] + schema.get("examples", []):
             spec = {"bucket": "bucket", "endpoint": "http://h", name: value}
-            assert _valid(spec), spec
-            assert _accepted(spec), spec
+            assert valid(spec), spec
+            assert accepted(spec), spec
 
 
 # --------------------------------------------------------------------- the schema and the code
@@ -242,10 +184,10 @@ def test_every_default_and_every_example_of_the_schema_is_allowed() -> None:
 @given(specs())
 def test_what_the_code_takes_the_schema_allows(spec: Json) -> None:
     """And what the code writes."""
-    assert _accepted(spec)
-    assert _valid(spec)
+    assert accepted(spec)
+    assert valid(spec)
     for include_defaults in (False, True):
-        assert _valid(Spec(spec).to_json(include_defaults=include_defaults))
+        assert valid(Spec(spec).to_json(include_defaults=include_defaults))
 
 
 def _text(path: str) -> Any:
@@ -278,7 +220,7 @@ BEYOND: list[tuple[str, Json, bool, bool]] = [
 @pytest.mark.parametrize(("what", "spec", "schema", "code"), BEYOND, ids=[row[0] for row in BEYOND])
 def test_what_a_schema_cannot_say_the_code_decides(what: str, spec: Json, schema: bool, code: bool) -> None:
     """These are all the differences; references that lead nowhere are found by contexts, not by specs."""
-    assert (_valid(spec), _accepted(spec)) == (schema, code)
+    assert (valid(spec), accepted(spec)) == (schema, code)
     assert _beyond(spec)
 
 
@@ -398,7 +340,86 @@ def _mutated(draw: st.DrawFn) -> Json:
 def test_what_is_done_to_a_spec_is_judged_alike(spec: Json) -> None:
     """The schema's verdict is the code's."""
     if not _beyond(spec):
-        assert _valid(spec) == _accepted(spec)
+        assert valid(spec) == accepted(spec)
+
+
+def _with(name: str, value: Any) -> Json:
+    return {"bucket": "bucket", name: value}
+
+
+def _each(name: str, *values: Any) -> list[Json]:
+    return [_with(name, value) for value in values]
+
+
+def _below(resource: str, member: str, *values: Any) -> list[Json]:
+    return [_with(resource, {member: value}) for value in values]
+
+
+_LIMITS = (0, 1, -1, 1.0, 1.5, 2**63 - 1, 2**63, True, "shared", "1", None)
+_TIMES = (
+    "0",
+    "+0",
+    "-0",
+    "00",
+    "0.",
+    ".5s",
+    "1.s",
+    ".s",
+    "1",
+    "1s1",
+    "inf",
+    "9" * 18 + "ns",
+    "9" * 19 + "ns",
+    1,
+)
+_RATES = (0, 0.0, -1, 5e-324, 1, 1e308, True, "1", None)
+_CREDENTIALS: tuple[Json, ...] = (
+    {},
+    {"profile": "p"},
+    {"profile": ""},
+    {"config_file": "c"},
+    {"credentials_file": "c"},
+    {"endpoint": "https://h"},
+    {"auth_token_file": "t"},
+    {"endpoint": "https://h", "auth_token_file": "t"},
+)
+
+_EDGES: list[Json] = [
+    *_below("s3_request_concurrency", "limit", *_LIMITS),
+    *_below("data_copy_concurrency", "limit", *_LIMITS),
+    *_below("s3_request_retries", "max_retries", *_LIMITS),
+    *_below("s3_request_retries", "initial_delay", *_TIMES),
+    *_below("s3_request_retries", "max_delay", *_TIMES),
+    *_below("experimental_s3_rate_limiter", "read_rate", *_RATES),
+    *_below("experimental_s3_rate_limiter", "write_rate", *_RATES),
+    *_below("experimental_s3_rate_limiter", "doubling_time", *_TIMES),
+    *(
+        _with("aws_credentials", {"type": kind, **more})
+        for kind in (*TYPES, "x", "", None)
+        for more in _CREDENTIALS
+    ),
+    *(
+        {**_with("endpoint", "http://h"), "host_header": h}
+        for h in ("h", "", "a b", "[::1]:1", "u@h", "a/b")
+    ),
+    *({"bucket": "bucket", "host_header": "h"}, {"host_header": "h"}, {}, {"endpoint": "http://h"}),
+    *_each("aws_region", "", "a", "a-b", "a--b", "-a", "a-", "a_b", "a.b", "A-1", None),
+    *_each("requester_pays", True, False, 0, "true", None),
+    *_each("use_conditional_write", True, False, 0, "true", None),
+    *_each("driver", "s3", "S3", "gcs", None),
+    *_each("path", "", "x" * 1024, "x" * 1025, "é" * 512, 5, None),
+]
+for _name in RESOURCES:
+    _EDGES += _each(_name, *(_name + tail for tail in ("", "#", "#x", "x", "##\n", "\n", " ")))
+    _EDGES += _each(_name, [], [_name], 5, True, None, {"colour": 1})
+    _EDGES += _each("context", *({_name + tail: None} for tail in ("", "#", "#x", "x", "##\n", "\n")))
+    _EDGES += _each("context", *({_name: value} for value in (_name, f"{_name}#x", {}, [], 5, "x")))
+
+
+@pytest.mark.parametrize("spec", _EDGES, ids=lambda spec: str(spec)[:100])
+def test_what_is_at_the_edge_is_judged_alike(spec: Json) -> None:
+    """Just allowed, and just not allowed any more."""
+    assert valid(spec) == accepted(spec)
 
 
 @pytest.mark.parametrize(
@@ -435,18 +456,18 @@ def test_what_is_done_to_a_spec_is_judged_alike(spec: Json) -> None:
 @pytest.mark.parametrize("more", [{}, {"endpoint": "http://h"}], ids=["amazon", "elsewhere"])
 def test_a_bucket_name_is_judged_alike(name: str, more: dict[str, str]) -> None:
     """With an endpoint, which may stand for the bucket, and without."""
-    assert _valid({"bucket": name, **more}) == _accepted({"bucket": name, **more})
+    assert valid({"bucket": name, **more}) == accepted({"bucket": name, **more})
 
 
 @pytest.mark.parametrize("value", [None, 5, "s3://bucket", [], True, 1.5])
 def test_nothing_but_an_object_is_a_spec(value: Any) -> None:
     """To the one as to the other."""
-    assert not _valid(value)
-    assert not _accepted(value)
+    assert not valid(value)
+    assert not accepted(value)
 
 
 def test_these_tests_read_patterns_as_json_schema_does() -> None:
     """The dollar sign is the very end, but for those that are escaped or in a class."""
-    assert _ecma(r"^a$") == r"^a\Z"
-    assert _ecma(r"^[a$]\$(b|c$)$") == r"^[a$]\$(b|c\Z)\Z"
-    assert _ecma(r"[\]$]$") == r"[\]$]\Z"
+    assert ecma(r"^a$") == r"^a\Z"
+    assert ecma(r"^[a$]\$(b|c$)$") == r"^[a$]\$(b|c\Z)\Z"
+    assert ecma(r"[\]$]$") == r"[\]$]\Z"

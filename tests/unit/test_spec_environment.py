@@ -326,6 +326,7 @@ def test_a_bucket_and_a_host_header_need_an_endpoint_of_the_spec(monkeypatch: py
         ({"AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
         ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-1"),
         ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "eu-west-2"}, "eu-west-2"),
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "not a region"}, "eu-west-1"),
     ],
     ids=str,
 )
@@ -346,3 +347,17 @@ def test_an_anonymous_store_elsewhere_is_in_the_environments_region(
         assert store._core.endpoint.region == expected
     unknown = s3kv.Store("s3://bucket", endpoint="http://localhost:1")
     assert unknown._core.endpoint is None
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+@pytest.mark.parametrize("region", ["not a region", "x/../y", "us-east-1\n", "évry", "-"])
+def test_a_region_of_the_environment_is_refused_by_its_name(
+    name: str, region: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a store is opened that may need it; one that has a region does not look."""
+    monkeypatch.setenv(name, region)
+    for endpoint in (None, "http://localhost:1"):
+        with pytest.raises(SpecError, match=f"{name} is .*: allowed are names such as") as caught:
+            s3kv.Store("s3://bucket", endpoint=endpoint)
+        assert caught.value.member == name
+        assert s3kv.Store("s3://bucket", endpoint=endpoint, aws_region="us-east-1").spec()

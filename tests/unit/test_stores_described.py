@@ -350,6 +350,18 @@ def test_a_child_is_the_store_at_its_path(path: str, one: str, other: str) -> No
     assert (store + one).spec() == s3kv.Store(bucket="bucket", path=path + one).spec()
 
 
+@pytest.mark.parametrize(("path", "name"), [("a/", "x" * 1023), ("", "é" * 513), ("x" * 1024, "x")])
+def test_a_child_has_no_longer_path_than_any_store(path: str, name: str) -> None:
+    """No key could start with it, and its spec could not be opened."""
+    store = s3kv.Store(bucket="bucket", path=path)
+    for make in (lambda: store + name, lambda: store / name):
+        with pytest.raises(SpecError, match="1,024") as caught:
+            make()
+        assert caught.value.member == "path"
+    longest = s3kv.Store("s3://bucket/a/") + "x" * 1022
+    assert s3kv.Store(longest.spec()) == longest
+
+
 def test_the_same_store_with_another_timeout_shares_everything_else() -> None:
     """Only the timeout tells them apart, in repr and pickle too; the spec does not know it."""
     store = s3kv.Store("s3://bucket")
@@ -374,6 +386,14 @@ def test_a_timeout_is_a_positive_number_of_seconds(timeout: float) -> None:
         s3kv.Store("s3://bucket", timeout=timeout)
     with pytest.raises(ValueError, match="timeout"):
         s3kv.Store("s3://bucket").with_timeout(timeout)
+
+
+@pytest.mark.parametrize("timeout", [0.001, 1, 2.5, 10**9, 1e9])
+def test_a_timeout_is_kept_as_it_is(timeout: float) -> None:
+    """From less than a blink to longer than anybody waits."""
+    store = s3kv.Store("s3://bucket", timeout=timeout)
+    assert store == s3kv.Store("s3://bucket").with_timeout(float(timeout))
+    assert f"timeout={timeout:g}" in repr(store)
 
 
 @pytest.mark.parametrize("timeout", ["5", True, [5], "5s"])

@@ -216,6 +216,20 @@ def test_a_named_host_stays_named_when_the_region_is_corrected(
         sigv4.check(server.requests[1], ACCESS_KEY, SECRET_KEY, "eu-west-3")
 
 
+def test_a_named_host_keeps_an_endpoint_of_amazons_where_it_is(
+    keys: None, transport: Any, opened: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names a host has reasons to go there and nowhere else, whatever region is the right one."""
+    endpoint = "http://s3.us-east-1.amazonaws.com"
+    with ScriptedServer(exchanges(answer(400, b"", TELLS), ok(b"1"))) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        store = opened(session=transport, endpoint=endpoint, host_header=NAMED, aws_region="us-east-1")
+        assert store.get("key") == b"1"
+        assert [request.target for request in proxy.requests] == [f"{endpoint}/bucket/key"] * 2
+        assert [request.all("host") for request in proxy.requests] == [[NAMED]] * 2
+        assert "/eu-west-3/" in (proxy.requests[1].header("authorization") or "")
+
+
 def test_a_proxy_is_told_the_endpoint_and_passes_the_named_host_on(
     keys: None, transport: Any, opened: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,286 @@
+"""What a store does with many keys at once: batches of gets, puts and deletions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any, Literal, TypeVar
+
+from .byterange import WHOLE
+from .errors import BatchError, S3KVError
+from .keyrange import KeyRange
+from .keys import check_key, key_text
+from .listings import Listings
+from .operations.delete_many import MAX_KEYS, delete_objects
+from .operations.read import Found, get_object
+from .operations.stat import Missing
+from .operations.write import payload, put_object
+from .pipeline.batch import Entry
+from .progress import Progress, show_progress
+from .values import TimestampedStorageGeneration
+
+T = TypeVar("T")
+
+OnMissing = Literal["raise", "skip"]
+
+
+class Batches(Listings):
+    """The methods of a store that are about many keys each."""
+
+    __slots__ = ()
+
+    # ---------------------------------------------------------------- gets
+
+    def get_many(
+        self, keys: Iterable[str | bytes], *, on_missing: OnMissing = "raise", progress: bool = False
+    ) -> dict[str, bytes]:
+        """The bytes of many objects, fetched in parallel.
+
+        Args:
+            keys: Taken as they are needed; each is fetched once, however often it comes.
+            on_missing: What to do with keys that no object has: ``"raise"`` (default) them with the other
+                errors, as ``KeyNotFound``, or ``"skip"`` them.
+            progress: Show a progress bar (the ``progress`` extra), on a terminal or in a notebook. Default
+                False.
+
+        Returns:
+            The objects by key, in the order in which they came.
+
+        Raises:
+            BatchError: some keys failed; ``errors`` and ``results`` have what became of each.
+        """
+        seen: set[str] = set()
+        once = (key for key in map(key_text, keys) if not (key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+        errors: dict[str, Exception] = {}
+        results = dict(self._fetch(once, on_missing, errors, show_progress(progress, "get", keys)))
+        if errors:
+            raise failed("get", errors, results)
+        return results
+
+    def iter_many(
+        self, keys: Iterable[str | bytes], *, on_missing: OnMissing = "raise", progress: bool = False
+    ) -> Iterator[tuple[str, bytes]]:
+        """The bytes of many objects, fetched in parallel, each as soon as it is there.
+
+        Only so many are held in memory at once as can be in flight.
+
+        Args:
+            keys: Taken as they are needed.
+            on_missing: As for :meth:`get_many`.
+            progress: As for :meth:`get_many`.
+
+        Returns:
+            An iterator of (key, bytes), in the order in which they came.
+
+        Raises:
+            BatchError: after all that succeeded: some keys failed; ``errors`` has why.
+        """
+        _check_on_missing(on_missing)
+        return self._iterate(keys, on_missing, progress)
+
+    def _iterate(
+        self, keys: Iterable[str | bytes], on_missing: OnMissing, progress: bool
+    ) -> Iterator[tuple[str, bytes]]:
+        errors: dict[str, Exception] = {}
+        yield from self._fetch(
+            map(key_text, keys), on_missing, errors, show_progress(progress, "get", keys)
+        )
+        if errors:
+            raise failed("get", errors, {})
+
+    def _fetch(
+        self,
+        keys: Iterable[str],
+        on_missing: OnMissing,
+        errors: dict[str, Exception],
+        bar: Progress,
+        *,
+        in_order: bool = False,
+    ) -> Iterator[tuple[str, bytes]]:
+        """(key, bytes) of each object; what fails goes into ``errors``."""
+        _check_on_missing(on_missing)
+        core, path, timeout = self._core, self._path, self._timeout
+
+        def valid() -> Iterator[tuple[str, str]]:
+            for name in keys:
+                try:
+                    yield name, check_key(path, name)
+                except S3KVError as error:
+                    errors[name] = error
+
+        def begin(item: tuple[str, str]) -> Entry[tuple[str, str]]:
+            return core.entry(item, get_object, item[0], timeout, item[1], WHOLE)
+
+        self._check_open()
+        with bar:
+            for entry in core.batch(begin, valid(), in_order=in_order):
+                name = entry.item[0]
+                found = entry.result
+                if entry.error is not None:
+                    errors[name] = _ours(entry.error)
+                elif isinstance(found, Missing):
+                    if on_missing == "raise":
+                        errors[name] = found.error
+                else:
+                    assert isinstance(found, Found)
+                    bar.step(len(found.value))
+                    yield name, found.value
+                    continue
+                bar.step(0)
+
+    # ---------------------------------------------------------------- puts
+
+    def put_many(
+        self,
+        items: Mapping[str, Any] | Iterable[tuple[str | bytes, Any]],
+        *,
+        progress: bool = False,
+    ) -> dict[str, TimestampedStorageGeneration]:
+        """Write many objects in parallel, whatever was there before.
+
+        Args:
+            items: A mapping, or an iterable of (key, value) pairs, taken as there is room; of pairs with
+                the same key the last one stays.
+            progress: As for :meth:`get_many`.
+
+        Returns:
+            What :meth:`put` returns, by key.
+
+        Raises:
+            BatchError: some keys failed; ``errors`` and ``results`` have what became of each.
+        """
+        core, path, timeout = self._core, self._path, self._timeout
+        errors: dict[str, Exception] = {}
+        results: dict[str, TimestampedStorageGeneration] = {}
+        # Keys of which a put is under way: another one must come after it.
+        active: set[str] = set()
+
+        def valid() -> Iterator[tuple[str, str, Any]]:
+            for pair in items.items() if isinstance(items, Mapping) else items:
+                key, value = pair
+                name = key_text(key)
+                try:
+                    yield name, check_key(path, name), payload(value)
+                except (S3KVError, TypeError, ValueError) as error:
+                    errors[name] = error
+
+        def begin(item: tuple[str, str, Any]) -> Entry[tuple[str, str, Any]] | None:
+            name, full, body = item
+            if name in active:
+                return None
+            active.add(name)
+            return core.entry(item, put_object, name, timeout, full, body, core.copies.sha256(body), ())
+
+        self._check_open()
+        bar = show_progress(progress, "put", items)
+        with bar:
+            for entry in core.batch(begin, valid()):
+                name = entry.item[0]
+                active.discard(name)
+                if entry.error is not None:
+                    errors[name] = _ours(entry.error)
+                    results.pop(name, None)
+                else:
+                    results[name] = entry.result
+                    errors.pop(name, None)
+                bar.step(len(entry.item[2]))
+        if errors:
+            raise failed("put", errors, results)
+        return results
+
+    # ---------------------------------------------------------------- deletions
+
+    def delete_many(self, keys: Iterable[str | bytes], *, progress: bool = False) -> int:
+        """Delete many objects, up to 1,000 in one request. Keys that no object has are no errors.
+
+        Args:
+            keys: Taken as they are needed.
+            progress: As for :meth:`get_many`.
+
+        Returns:
+            How many keys the store says are deleted.
+
+        Raises:
+            BatchError: some keys failed; ``errors`` has why, ``results`` is empty.
+        """
+        core, path, timeout = self._core, self._path, self._timeout
+        skip = len(path)
+        errors: dict[str, Exception] = {}
+        count = 0
+
+        def valid() -> Iterator[str]:
+            for name in map(key_text, keys):
+                try:
+                    yield check_key(path, name)
+                except S3KVError as error:
+                    errors[name] = error
+
+        def chunks() -> Iterator[list[str]]:
+            every = valid()
+            while chunk := list(dict.fromkeys(islice(every, MAX_KEYS))):
+                yield chunk
+
+        def begin(chunk: list[str]) -> Entry[list[str]]:
+            return core.entry(chunk, delete_objects, None, timeout, chunk)
+
+        self._check_open()
+        bar = show_progress(progress, "delete", keys)
+        with bar:
+            for entry in core.batch(begin, chunks()):
+                chunk = entry.item
+                wrong: dict[str, Exception] = entry.result
+                if entry.error is not None:
+                    wrong = dict.fromkeys(chunk, _ours(entry.error))
+                for full, error in wrong.items():
+                    errors[full[skip:]] = error
+                count += len(chunk) - len(wrong)
+                bar.step(0, len(chunk))
+        if errors:
+            raise failed("delete", errors, {})
+        return count
+
+    def delete_range(self, range: KeyRange) -> int:
+        """Delete every object whose key is in a range; listed and deleted at the same time.
+
+        Args:
+            range: Relative to the store's path.
+
+        Returns:
+            How many keys the store says are deleted.
+
+        Raises:
+            BatchError: some keys failed; ``errors`` has why.
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+        """
+        if not isinstance(range, KeyRange):
+            raise TypeError(f"range is a KeyRange, not {type(range).__name__}")
+        return self.delete_many(entry.key for entry in self.scan(range=range))
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete every object whose key starts with ``prefix``; see :meth:`delete_range`."""
+        return self.delete_range(KeyRange.prefix(prefix))
+
+
+def _check_on_missing(on_missing: object) -> None:
+    if on_missing not in ("raise", "skip"):
+        raise ValueError(f"on_missing is {on_missing!r}: allowed are 'raise' and 'skip'")
+
+
+def _ours(error: BaseException) -> Exception:
+    """An operation's error as one of a batch; anything that is no ordinary error ends the batch."""
+    if isinstance(error, Exception):
+        return error
+    raise error
+
+
+def failed(what: str, errors: dict[str, Exception], results: dict[str, Any]) -> BatchError:
+    """The error for a batch of which some keys failed.
+
+    Args:
+        what: What they failed to do.
+    """
+    key, first = next(iter(errors.items()))
+    shown = key if len(key) <= 80 else f"{key[:80]}…"
+    keys = "key" if len(errors) == 1 else "keys"
+    message = f"{len(errors):,} {keys} failed to {what}; the first, {shown!r}: {str(first)[:500]}"
+    return BatchError(message, errors=errors, results=results)

@@ -1,0 +1,186 @@
+"""Many operations at once, so many at a time, their outcomes handed out as they come.
+
+The thread that wants the outcomes takes items as long as there is room, puts their operations into the
+executor's queue, and sleeps only when nothing is complete. What a batch holds is bounded by its window,
+however long it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
+from typing import Any, Generic, TypeVar
+
+from ..call import Call
+from ..errors import DeadlineExceeded
+from ..executor import RequestExecutor
+from ..transport.protocol import Transport
+from .driver import Timer
+from .operation import Operation, Steps
+
+T = TypeVar("T")
+
+# Seconds past its deadline after which an operation is given up; normally it ends by itself first.
+_GRACE = 0.1
+
+
+class Entry(Operation, Generic[T]):
+    """One operation of a batch.
+
+    Attributes:
+        item: What it is for.
+    """
+
+    __slots__ = ("_batch", "item")
+
+    def __init__(
+        self, item: T, steps: Steps, call: Call, transport: Transport, timer: Timer | None
+    ) -> None:
+        super().__init__(steps, call, transport, timer)
+        self.item = item
+        self._batch: Batch[T] | None = None
+
+    def finish(self, result: Any, error: BaseException | None) -> None:
+        batch = self._batch
+        if batch is not None:
+            self.result = result
+            self.error = error
+            batch.complete(self)
+
+
+class Batch(Generic[T]):
+    """The operations of a batch under way.
+
+    Mutable state: ``_outstanding``, what has been begun and not handed out yet, in the order in which it
+    was begun, belongs to the thread that iterates. ``_complete`` is a deque, changed by single steps of the
+    interpreter; ``_bell`` is released by whoever finds ``_asleep`` set.
+
+    Args:
+        executor: What carries the operations.
+        begin: Makes the operation for an item; None for "not now, ask again when one has ended".
+        items: What to do; taken as there is room.
+        window: How many operations may be outstanding at once.
+    """
+
+    def __init__(
+        self,
+        executor: RequestExecutor,
+        begin: Callable[[T], Entry[T] | None],
+        items: Iterable[T],
+        window: int,
+    ) -> None:
+        self._executor = executor
+        self._begin = begin
+        self._items: Iterator[T] = iter(items)
+        self._window = window
+        self._outstanding: dict[Entry[T], None] = {}
+        self._complete: deque[Entry[T]] = deque()
+        self._held_back: list[T] = []
+        self._exhausted = False
+        self._asleep = False
+        self._bell = threading.Lock()
+        self._bell.acquire()
+
+    def complete(self, entry: Entry[T]) -> None:
+        """Say that an operation has ended; any thread may."""
+        self._complete.append(entry)
+        if self._asleep:
+            self._asleep = False
+            # Somebody else may have rung this moment.
+            with contextlib.suppress(RuntimeError):
+                self._bell.release()
+
+    def interrupt(self, make_error: Callable[[Call], Exception]) -> None:
+        """Have what is outstanding end with an error each; any thread may."""
+        for entry in list(self._outstanding):
+            entry.call.interrupt(make_error(entry.call))
+
+    def in_order(self) -> Iterator[Entry[T]]:
+        """The operations that have ended, in the order of their items."""
+        ended: set[Entry[T]] = set()
+        for entry in self._run(ended):
+            ended.add(entry)
+            while self._outstanding and (first := next(iter(self._outstanding))) in ended:
+                ended.discard(first)
+                del self._outstanding[first]
+                yield first
+
+    def __iter__(self) -> Iterator[Entry[T]]:
+        """The operations that have ended, in the order in which they did."""
+        for entry in self._run(()):
+            del self._outstanding[entry]
+            yield entry
+
+    def _run(self, ended: Iterable[Entry[T]]) -> Iterator[Entry[T]]:
+        try:
+            while True:
+                self._fill()
+                if not self._outstanding and not self._held_back:
+                    return
+                self._sleep(ended)
+                while self._complete:
+                    entry = self._complete.popleft()
+                    # One that was given up has ended after all.
+                    if entry in self._outstanding:
+                        yield entry
+        finally:
+            for entry in self._outstanding:
+                entry.call.cancel()
+
+    def _fill(self) -> None:
+        fresh: list[Entry[T]] = []
+        while len(self._outstanding) < self._window:
+            if self._held_back:
+                item = self._held_back.pop()
+            elif self._exhausted:
+                break
+            else:
+                try:
+                    item = next(self._items)
+                except StopIteration:
+                    self._exhausted = True
+                    break
+            entry = self._begin(item)
+            if entry is None:
+                self._held_back.append(item)
+                break
+            entry._batch = self
+            self._outstanding[entry] = None
+            fresh.append(entry)
+        if fresh:
+            self._executor.begin(fresh)
+
+    def _sleep(self, ended: Iterable[Entry[T]]) -> None:
+        """Wait until something is complete; give up what should have been by now."""
+        while not self._complete:
+            deadline = None
+            for entry in self._outstanding:
+                if entry not in ended:
+                    # The others were begun later, and end later.
+                    deadline = entry.call.deadline
+                    break
+            self._asleep = True
+            if self._complete:
+                self._asleep = False
+                return
+            if deadline is None:
+                self._bell.acquire()
+            elif not self._bell.acquire(timeout=max(0.0, deadline + _GRACE - monotonic())):
+                self._asleep = False
+                self._give_up(entry)
+
+    def _give_up(self, entry: Entry[T]) -> None:
+        call = entry.call
+        entry._batch = None
+        entry.error = DeadlineExceeded(
+            "the store's timeout passed before the operation was done",
+            operation=call.operation or None,
+            key=call.key,
+            attempts=call.attempts,
+            elapsed=monotonic() - call.started,
+        )
+        call.cancel()
+        self._complete.append(entry)

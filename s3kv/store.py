@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from itertools import chain
 from typing import Any, TypeVar, overload
 
@@ -95,7 +95,12 @@ class Store(SingleKey, Batches, MutableMapping[str, bytes]):
         Raises:
             BatchError: some keys failed; ``errors`` has why.
         """
-        pairs = map(lambda key: (key, other[key]), other.keys()) if hasattr(other, "keys") else other
+        if isinstance(other, Mapping):
+            pairs: Iterable[Any] = other.items()
+        elif hasattr(other, "keys"):
+            pairs = ((key, other[key]) for key in other.keys())  # noqa: SIM118
+        else:
+            pairs = other
         self.put_many(chain(pairs, more.items()))
 
     def values(self) -> ValuesView[bytes]:

@@ -92,7 +92,18 @@ BEHAVIOURS: Final = MappingProxyType(
     }
 )
 
-FEATURES: Final = frozenset(KEY_SHAPES) | frozenset(BEHAVIOURS)
+# Feature ids of conditions on writes, with what Amazon S3 does.
+CONDITIONS: Final = MappingProxyType(
+    {
+        "put-if-none-match": "PUT with If-None-Match: * of a key that exists is 412 and writes nothing.",
+        "put-if-match": "PUT with If-Match and another ETag than the object's is 412 and writes nothing.",
+        "delete-if-match": "DELETE with If-Match and another ETag than the object's is 412 and deletes "
+        "nothing.",
+        "atomic-writes": "Of conditional writes that race, no two win.",
+    }
+)
+
+FEATURES: Final = frozenset(KEY_SHAPES) | frozenset(BEHAVIOURS) | frozenset(CONDITIONS)
 
 DEPARTURES: dict[str, dict[str, str]] = {
     "moto": {
@@ -108,6 +119,7 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "request-id-refused": "moto does not check signatures.",
         "anonymous-write-refused": "moto stores an unsigned PUT.",
         "metadata-punctuation": "moto loses metadata whose name has an exclamation mark in it, say.",
+        "atomic-writes": "moto checks a condition and stores the object without a lock.",
     },
     "seaweedfs": {
         "double-slash": "SeaweedFS rewrites 'a//b' to 'a/b'.",
@@ -155,6 +167,10 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "anonymous-read-refused": "rclone answers an unsigned request with 400 UnsupportedAlgorithm.",
         "anonymous-write-refused": "rclone answers an unsigned request with 400 UnsupportedAlgorithm.",
         "anonymous-policy": "rclone refuses bucket policies: 409 BucketAlreadyExists.",
+        "put-if-none-match": "rclone ignores If-None-Match on PUT, and overwrites.",
+        "put-if-match": "rclone ignores If-Match on PUT, and overwrites.",
+        "delete-if-match": "rclone ignores If-Match on DELETE, and deletes.",
+        "atomic-writes": "rclone ignores conditions on writes.",
     },
     "juicefs": {
         "double-slash": "JuiceFS rewrites 'a//b' to 'a/b', and refuses it as the prefix of a listing.",
@@ -170,6 +186,10 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "list-page-1000": "JuiceFS puts 2,500 keys into one page.",
         "list-start-outside-prefix": "JuiceFS answers 501 NotImplemented when start-after does not "
         "start with the prefix.",
+        "put-if-none-match": "JuiceFS ignores If-None-Match on PUT, and overwrites.",
+        "put-if-match": "JuiceFS ignores If-Match on PUT, and overwrites.",
+        "delete-if-match": "JuiceFS ignores If-Match on DELETE, and deletes.",
+        "atomic-writes": "JuiceFS ignores conditions on writes.",
     },
     "ceph": {
         "list-control-echo": "Ceph repeats prefix, start-after and continuation token unencoded, "
@@ -181,6 +201,7 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "list-control-page-end": "Ceph's continuation token is the key unencoded, so a control "
         "character in it makes the answer malformed XML.",
         "metadata-underscore": "Ceph rewrites an underscore in the name of metadata to a hyphen.",
+        "delete-if-match": "Ceph ignores If-Match on DELETE, and deletes.",
     },
 }
 

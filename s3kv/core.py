@@ -82,11 +82,12 @@ class Core:
         self.copies = resolved.data_copy_concurrency
         self.extra_headers: Pairs = _REQUESTER_PAYS if spec.requester_pays else ()
         self.clock = clock or Clock()
-        self.memory = Memory(_reaches.setdefault(spec.endpoint or spec.bucket, Reach()))
         self.credentials: CredentialsSource = credentials or resolved.aws_credentials
         self._place = _make_place(
             spec, self._anonymous, os.environ, self.settings.user_agent, self.extra_headers
         )
+        where = self._place.url or spec.bucket
+        self.memory = Memory(_reaches.setdefault(where, Reach()))
         self.deciding = deciding(spec.use_conditional_write, aws=self._place.aws)
         self.closed = False
         self._calls: set[Call] = set()
@@ -274,4 +275,5 @@ def _make_place(
         user_agent,
         extra,
         aws=endpoint.aws,
+        url=url,
     )

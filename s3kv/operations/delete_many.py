@@ -127,6 +127,9 @@ def _sort_out(
     try:
         told = parse_deleted(response.body)
         errors = {asked.get(key, ""): body for key, body in told.errors.items()}
+        if told.deleted == [""] * (len(keys) - len(errors)):
+            # JuiceFS names only those that it did not delete.
+            told = told._replace(deleted=[key for key in keys if key not in errors])
         answered = {asked.get(key, "") for key in told.deleted} | errors.keys()
         if "" in answered:
             stranger = min({*told.deleted, *told.errors} - asked.keys())

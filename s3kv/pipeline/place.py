@@ -39,6 +39,7 @@ class Place:
         user_agent: Value of the User-Agent header.
         extra: Headers of every request of the store.
         aws: The store is Amazon's, whatever the region.
+        url: The endpoint that was given, by the spec or the environment; None for Amazon's own.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class Place:
         extra: Pairs = (),
         *,
         aws: bool = False,
+        url: str | None = None,
     ) -> None:
         self.aws = aws
+        self.url = url
         self._build = build
         self._elsewhere = elsewhere
         self._fallback = fallback

@@ -143,15 +143,18 @@ class Row:
         if not self.holds:
             assert stamp.generation == UNKNOWN
             with pytest.raises(s3kv.ConditionFailed):
-                if self.value is None:
-                    store.delete("key", if_equal=condition)
-                else:
-                    store.put("key", self.value, if_equal=condition)
+                self._strictly(store, condition)
             assert behind.keys(store) == ([] if expected is None else ["key"])
         elif self.value is None:
             assert stamp.generation == NO_VALUE
         else:
             assert stamp.generation == behind.head(store, "key")["ETag"]
+
+    def _strictly(self, store: s3kv.Store, condition: Any) -> None:
+        if self.value is None:
+            store.delete("key", if_equal=condition)
+        else:
+            store.put("key", self.value, if_equal=condition)
 
 
 def same(generation: Any) -> Any:
@@ -247,13 +250,13 @@ class OneWriteAtATime(requests.Session):
         if request.method not in ("PUT", "DELETE"):
             return super().send(request, **kwargs)
         with self._lock:
-            # The answer is whole when the lock is given up.
-            return super().send(request, **{**kwargs, "stream": False})
+            # The answer's head is here when the lock is given up: the write is done.
+            return super().send(request, **kwargs)
 
 
 @pytest.fixture
 def atomic(server: LocalProcessServer, open_store: OpenStore, credentials: None) -> Iterator[s3kv.Store]:
-    """Return a store on which conditional writes are atomic; moto's are made so by sending one at a time."""
+    """Return a store on which conditional writes are atomic; moto's are, sent one at a time."""
     reason = departure(server.name, "put-if-match")
     if reason is not None:
         pytest.skip(reason)

@@ -413,7 +413,7 @@ for _name in RESOURCES:
     _EDGES += _each(_name, *(_name + tail for tail in ("", "#", "#x", "x", "##\n", "\n", " ")))
     _EDGES += _each(_name, [], [_name], 5, True, None, {"colour": 1})
     _EDGES += _each("context", *({_name + tail: None} for tail in ("", "#", "#x", "x", "##\n", "\n")))
-    _EDGES += _each("context", *({_name: value} for value in (_name, f"{_name}#x", {}, [], 5, "x")))
+    _EDGES += [_with("context", {_name: each}) for each in [_name, f"{_name}#x", {}, [], 5, "x"]]
 
 
 @pytest.mark.parametrize("spec", _EDGES, ids=lambda spec: str(spec)[:100])

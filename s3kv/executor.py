@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -221,12 +221,11 @@ class RequestExecutor:
                 del error, task
         return task.result
 
-    def begin(self, tasks: Sequence[Task]) -> None:
-        """Queue tasks that nobody waits for one by one; whoever completes them tells their batch."""
-        if self._callers is not None and _identify() not in self._callers:
-            for task in tasks:
-                task.call.cancel()
-        self.queue.extend(tasks)
+    def begin(self, task: Task) -> None:
+        """Queue a task without waiting for it; it tells its batch when it is complete."""
+        if self._callers is not None and task.caller not in self._callers:
+            task.call.cancel()
+        self.queue.append(task)
         self._announce()
 
     def _announce(self) -> None:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, Literal, TypeVar
 
 from .byterange import WHOLE
-from .errors import BatchError, S3KVError
+from .errors import BatchError, InvalidKey
 from .keyrange import KeyRange
 from .keys import check_key, key_text
 from .listings import Listings
@@ -49,10 +49,8 @@ class Batches(Listings):
         Raises:
             BatchError: some keys failed; ``errors`` and ``results`` have what became of each.
         """
-        seen: set[str] = set()
-        once = (key for key in map(key_text, keys) if not (key in seen or seen.add(key)))  # type: ignore[func-returns-value]
         errors: dict[str, Exception] = {}
-        results = dict(self._fetch(once, on_missing, errors, show_progress(progress, "get", keys)))
+        results = dict(self._fetch(_once(keys), on_missing, errors, show_progress(progress, "get", keys)))
         if errors:
             raise failed("get", errors, results)
         return results
@@ -90,7 +88,7 @@ class Batches(Listings):
 
     def _fetch(
         self,
-        keys: Iterable[str],
+        keys: Iterable[str | bytes],
         on_missing: OnMissing,
         errors: dict[str, Exception],
         bar: Progress,
@@ -102,11 +100,12 @@ class Batches(Listings):
         core, path, timeout = self._core, self._path, self._timeout
 
         def valid() -> Iterator[tuple[str, str]]:
-            for name in keys:
+            for key in keys:
                 try:
+                    name = key_text(key)
                     yield name, check_key(path, name)
-                except S3KVError as error:
-                    errors[name] = error
+                except InvalidKey as error:
+                    errors[_shown(key)] = error
 
         def begin(item: tuple[str, str]) -> Entry[tuple[str, str]]:
             return core.entry(item, get_object, item[0], timeout, item[1], WHOLE)
@@ -154,21 +153,28 @@ class Batches(Listings):
         results: dict[str, TimestampedStorageGeneration] = {}
         # Keys of which a put is under way: another one must come after it.
         active: set[str] = set()
+        # Keys whose last pair so far cannot be put.
+        spoilt: set[str] = set()
 
         def valid() -> Iterator[tuple[str, str, Any]]:
             for pair in items.items() if isinstance(items, Mapping) else items:
                 key, value = pair
-                name = key_text(key)
+                if not isinstance(key, (str, bytes)):
+                    key_text(key)
                 try:
+                    name = key_text(key)
                     yield name, check_key(path, name), payload(value)
-                except (S3KVError, TypeError, ValueError) as error:
-                    errors[name] = error
+                except (InvalidKey, TypeError, ValueError) as error:
+                    spoilt.add(_shown(key))
+                    errors[_shown(key)] = error
+                    results.pop(_shown(key), None)
 
         def begin(item: tuple[str, str, Any]) -> Entry[tuple[str, str, Any]] | None:
             name, full, body = item
             if name in active:
                 return None
             active.add(name)
+            spoilt.discard(name)
             return core.entry(item, put_object, name, timeout, full, body, core.copies.sha256(body), ())
 
         self._check_open()
@@ -177,7 +183,10 @@ class Batches(Listings):
             for entry in core.batch(begin, valid()):
                 name = entry.item[0]
                 active.discard(name)
-                if entry.error is not None:
+                if name in spoilt:
+                    # A pair that came later is what counts.
+                    pass
+                elif entry.error is not None:
                     errors[name] = _ours(entry.error)
                     results.pop(name, None)
                 else:
@@ -209,11 +218,11 @@ class Batches(Listings):
         count = 0
 
         def valid() -> Iterator[str]:
-            for name in map(key_text, keys):
+            for key in keys:
                 try:
-                    yield check_key(path, name)
-                except S3KVError as error:
-                    errors[name] = error
+                    yield check_key(path, key_text(key))
+                except InvalidKey as error:
+                    errors[_shown(key)] = error
 
         def chunks() -> Iterator[list[str]]:
             every = valid()
@@ -221,14 +230,14 @@ class Batches(Listings):
                 yield chunk
 
         def begin(chunk: list[str]) -> Entry[list[str]]:
-            return core.entry(chunk, delete_objects, None, timeout, chunk)
+            return core.entry(chunk, delete_objects, None, timeout, chunk, skip)
 
         self._check_open()
         bar = show_progress(progress, "delete", keys)
         with bar:
             for entry in core.batch(begin, chunks()):
                 chunk = entry.item
-                wrong: dict[str, Exception] = entry.result
+                wrong: Mapping[str, Exception] = entry.result
                 if entry.error is not None:
                     wrong = dict.fromkeys(chunk, _ours(entry.error))
                 for full, error in wrong.items():
@@ -264,6 +273,23 @@ class Batches(Listings):
 def _check_on_missing(on_missing: object) -> None:
     if on_missing not in ("raise", "skip"):
         raise ValueError(f"on_missing is {on_missing!r}: allowed are 'raise' and 'skip'")
+
+
+def _once(keys: Iterable[str | bytes]) -> Iterator[str | bytes]:
+    """Every key when it comes for the first time."""
+    seen: set[str] = set()
+    for key in keys:
+        if not isinstance(key, (str, bytes)):
+            key_text(key)
+        name = _shown(key)
+        if name not in seen:
+            seen.add(name)
+            yield key
+
+
+def _shown(key: str | bytes) -> str:
+    """A key as errors are filed under it, be it no UTF-8."""
+    return key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
 
 
 def _ours(error: BaseException) -> Exception:

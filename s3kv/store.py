@@ -12,6 +12,7 @@ from .many import Batches, failed
 from .operations.delete import delete_object
 from .operations.stat import Missing, head_object
 from .progress import Progress
+from .ranges import Ranges
 from .single import SingleKey
 
 T = TypeVar("T")
@@ -19,7 +20,7 @@ T = TypeVar("T")
 _RAISE: Any = object()
 
 
-class Store(SingleKey, Batches, MutableMapping[str, bytes]):
+class Store(SingleKey, Ranges, Batches, MutableMapping[str, bytes]):
     """A bucket on Amazon S3 or a compatible store, or a prefix of one, as a key-value store.
 
     Every method blocks until it is done, and may be called from any thread. Opening a store sends no

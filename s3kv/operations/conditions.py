@@ -101,9 +101,11 @@ def settle(resources: Resources, call: Call, key: str) -> Generator[Effect, Any,
     Raises:
         OutcomeUnknown: there is no way to know.
     """
+    operation = call.operation
     try:
         return (yield from look(resources, call, key))
     except S3KVError as error:
+        call.operation = operation
         raise outcome_unknown(
             resources, call, f"nor can the object be looked at: {error.message}"
         ) from error

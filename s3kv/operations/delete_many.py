@@ -31,17 +31,18 @@ _UNSUPPORTED_CODES = frozenset({"NotImplemented", "MethodNotAllowed"})
 
 
 def delete_objects(
-    resources: Resources, call: Call, keys: Sequence[str]
-) -> Generator[Effect, Any, dict[str, Exception]]:
+    resources: Resources, call: Call, keys: Sequence[str], path_length: int
+) -> Generator[Effect, Any, dict[str, S3KVError]]:
     """Delete objects, and return what went wrong, by full key; whatever is missing there is deleted.
 
     Args:
         keys: Full keys, at most 1,000, each once.
+        path_length: Characters of the store's path, which errors leave out.
 
     Raises:
         S3KVError: the request as a whole failed.
     """
-    errors: dict[str, Exception] = {}
+    errors: dict[str, S3KVError] = {}
     together = [key for key in keys if _XML(key)]
     alone = [key for key in keys if not _XML(key)]
     if resources.memory.no_multi_delete:
@@ -50,17 +51,17 @@ def delete_objects(
     tries = 0
     while together:
         tries += 1
-        request = _request(together)
-        response = yield from live(request, resources, call)
-        if response.status != 200:
-            error = service_error(response, request, call, clock.monotonic())
-            if response.status not in _UNSUPPORTED and error.code not in _UNSUPPORTED_CODES:
-                raise error
-            resources.memory.no_multi_delete = True
+        try:
+            failures = yield from _delete_together(resources, call, together)
+        except S3KVError as error:
+            if tries == 1:
+                raise
+            # What the earlier answers said of the other keys stands.
+            errors.update(dict.fromkeys(together, error))
+            break
+        if failures is None:
             alone = together + alone
             break
-        resources.memory.found = True
-        failures = _sort_out(response, request, together, resources, call)
         together = [key for key, failure in failures.items() if _transient(failure)]
         errors.update((key, failures[key]) for key in failures.keys() - set(together))
         if together:
@@ -76,7 +77,26 @@ def delete_objects(
             yield from delete_object(resources, call, key)
         except S3KVError as error:
             errors[key] = error
+    for key, failure in errors.items():
+        if failure.key is None:
+            failure.key = key[path_length:]
     return errors
+
+
+def _delete_together(
+    resources: Resources, call: Call, keys: Sequence[str]
+) -> Generator[Effect, Any, dict[str, S3KVError] | None]:
+    """The keys that one request did not delete, and why; None when the store has no such request."""
+    request = _request(keys)
+    response = yield from live(request, resources, call)
+    if response.status != 200:
+        error = service_error(response, request, call, resources.clock.monotonic())
+        if response.status not in _UNSUPPORTED and error.code not in _UNSUPPORTED_CODES:
+            raise error
+        resources.memory.no_multi_delete = True
+        return None
+    resources.memory.found = True
+    return _sort_out(response, request, keys, resources, call)
 
 
 def _request(keys: Sequence[str]) -> Request:

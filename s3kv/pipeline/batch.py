@@ -131,8 +131,9 @@ class Batch(Generic[T]):
                 entry.call.cancel()
 
     def _fill(self) -> None:
-        fresh: list[Entry[T]] = []
-        while len(self._outstanding) < self._window:
+        """Begin what there is room for; an item that is slow to come keeps no outcome back."""
+        begun = 0
+        while len(self._outstanding) < self._window and not (begun and self._complete):
             if self._held_back:
                 item = self._held_back.pop()
             elif self._exhausted:
@@ -149,9 +150,8 @@ class Batch(Generic[T]):
                 break
             entry._batch = self
             self._outstanding[entry] = None
-            fresh.append(entry)
-        if fresh:
-            self._executor.begin(fresh)
+            self._executor.begin(entry)
+            begun += 1
 
     def _sleep(self, ended: Iterable[Entry[T]]) -> None:
         """Wait until something is complete; give up what should have been by now."""

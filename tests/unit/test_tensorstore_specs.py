@@ -194,9 +194,12 @@ class Difference(NamedTuple):
     apart: bool = False
 
 
-_RATE = "a rate is finite and positive: TensorStore reads others, and ends the process when it opens them"
+_RATE = "TensorStore reads such a rate, and ends the process when it opens the store"
+_NO_LIMIT = "JSON has no infinity; a rate that is left out is no limit"
 _TIME = "a pause or a doubling time is neither negative nor endless"
-_LONG = "a duration of more hours than TensorStore's nanoseconds can hold means 'inf' there"
+_LONG = (
+    "2562047788015215 hours are the longest; TensorStore takes some minutes more, and the rest for 'inf'"
+)
 _URL = (
     "the endpoint is an http(s) URL without user information, query and fragment; said at once, not later"
 )
@@ -243,7 +246,7 @@ DIFFERENCES: list[Difference] = [
         "bound form of a resource",
         s3(aws_credentials=["aws_credentials"]),
         True,
-        "TensorStore writes it for a spec that is bound to a context already, which no spec here is",
+        "TensorStore reads it as the reference without the brackets, and does not document it",
     ),
     Difference("profile empty", credentials("default", profile=""), True, _EMPTY),
     Difference("config file empty", credentials("profile", config_file=""), True, _EMPTY),
@@ -273,7 +276,7 @@ DIFFERENCES: list[Difference] = [
     Difference("rate of nothing", rates(read_rate=0), True, _RATE, apart=True),
     Difference("rate of less than nothing", rates(read_rate=-1), True, _RATE, apart=True),
     Difference("write rate of nothing", rates(write_rate=0.0), True, _RATE, apart=True),
-    Difference("rate without end", rates(read_rate=float("inf")), True, _RATE, apart=True),
+    Difference("rate without end", rates(read_rate=float("inf")), True, _NO_LIMIT, apart=True),
     Difference("rate that is no number", rates(read_rate=float("nan")), True, _RATE, apart=True),
     Difference("another driver's resource", s3(context={"gcs_request_retries": {}}), True, _OTHERS),
     Difference("another kind of resource", s3(context={"cache_pool": {}}), True, _OTHERS),

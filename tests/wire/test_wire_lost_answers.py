@@ -484,34 +484,3 @@ def test_one_of_many_creators_wins_though_answers_are_lost(
 
 
 PATIENT = {"max_retries": 50, "initial_delay": "1ms", "max_delay": "2ms"}
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_no_update_is_lost_or_made_twice_though_answers_are_lost(seed: int, open_: Open) -> None:
-    """Each success is there once; what is not known is there once or not at all, and was not redone."""
-    bucket = MemoryS3()
-    bucket.choose = faulty(seed)
-    calls: dict[bytes, list[bytes | None]] = {}
-    with bucket.server() as server, ThreadPoolExecutor(8) as threads:
-        store = open_(server, True, timeout=10, s3_request_retries=PATIENT)
-
-        def append(entry: bytes) -> bool | None:
-            def fn(old: bytes | None) -> bytes:
-                calls.setdefault(entry, []).append(old)
-                return (old or b"") + entry
-
-            try:
-                store.modify("key", fn)
-            except s3kv.OutcomeUnknown:
-                return None
-            return True
-
-        entries = [b"<%d>" % number for number in range(40)]
-        done = dict(zip(entries, threads.map(append, entries), strict=True))
-        written = bucket.objects["key"].value
-        for entry, outcome in done.items():
-            assert written.count(entry) in ((1,) if outcome else (0, 1)), entry
-            # Nobody is shown a value with his own update in it: that would be to update twice.
-            assert not any(old is not None and entry in old for old in calls[entry])
-        assert len(written) == sum(len(entry) * written.count(entry) for entry in entries)
-        assert list(done.values()).count(True) >= 10

@@ -1,0 +1,85 @@
+"""What a store does with many ranges of one object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .byterange import parse_slice
+from .coalesce import Group, coalesce
+from .errors import Changed
+from .etag import quoted
+from .handle import Handle
+from .keys import check_key, key_text
+from .operations.read import Found, get_object
+from .operations.stat import Missing
+from .pipeline.batch import Entry
+
+
+class Ranges(Handle):
+    """The methods of a store that are about many ranges of one object."""
+
+    __slots__ = ()
+
+    def get_ranges(self, key: str | bytes, ranges: Iterable[slice]) -> list[bytes]:
+        """Several ranges of one object, fetched in parallel, all of the same version of it.
+
+        Ranges that are less than 4 KiB apart are fetched in one request, up to 128 MiB.
+
+        Args:
+            key: The key.
+            ranges: Slices, each as for :meth:`get`; in any order, and they may overlap.
+
+        Returns:
+            The bytes of each range, in the order of ``ranges``.
+
+        Raises:
+            KeyNotFound: no object has the key.
+            ByteRangeError: a range is not wholly inside the object.
+            Changed: the object was replaced meanwhile.
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> store.get_ranges("data.bin", [slice(0, 16), slice(-16, None)])    # doctest: +SKIP
+        """
+        name = key_text(key)
+        full = check_key(self._path, name)
+        wanted = [parse_slice(each) for each in ranges]
+        self._check_open(name)
+        core, timeout = self._core, self._timeout
+        started = core.clock.monotonic()
+
+        def begin(group: Group) -> Entry[Group]:
+            left = None if timeout is None else max(0.0, started + timeout - core.clock.monotonic())
+            return core.entry(group, get_object, name, left, full, group.wanted)
+
+        results = [b""] * len(wanted)
+        seen: str | None = None
+        for entry in core.batch(begin, coalesce(wanted)):
+            if entry.error is not None:
+                raise entry.error
+            if isinstance(entry.result, Missing):
+                # Of an object that was deleted meanwhile there may be parts already.
+                raise entry.result.error if seen is None else _changed(name, seen, "nothing")
+            found: Found = entry.result
+            etag = quoted(found.headers.get("etag", ""))
+            if seen is not None and etag != seen:
+                raise _changed(name, seen, etag)
+            seen = etag
+            group = entry.item
+            for position in group.members:
+                part = wanted[position]
+                if part == group.wanted:
+                    results[position] = found.value
+                else:
+                    assert part.stop is not None
+                    offset = group.wanted.start
+                    results[position] = found.value[part.start - offset : part.stop - offset]
+        return results
+
+
+def _changed(key: str, before: str, after: str) -> Changed:
+    return Changed(
+        f"the object was replaced while its ranges were read: first it was {before}, then {after}",
+        operation="GetObject",
+        key=key,
+    )

@@ -157,6 +157,13 @@ class Context:
         """Forget a lock that a thread of the parent may have held."""
         self._lock = threading.Lock()
 
+    def __copy__(self) -> Context:
+        # What it is for is to be shared.
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Context:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         # The default context of another process is that process's.
         if self is _default.context:

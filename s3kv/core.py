@@ -176,17 +176,34 @@ class Core:
         *arguments: Any,
     ) -> Entry[Item]:
         """An operation of a batch; see :meth:`run`."""
-        call = Call(key, self.clock.monotonic(), timeout)
-        return Entry(item, operation(self, call, *arguments), call, self._transport, self._timer)
+        call = Call(key, self.clock.monotonic())
+        steps = operation(self, call, *arguments)
+        if timeout is not None:
+            steps = self._timed(steps, call, timeout)
+        return Entry(item, steps, call, self._transport, self._timer)
+
+    def _timed(
+        self, steps: Generator[Effect, Any, T], call: Call, timeout: float
+    ) -> Generator[Effect, Any, T]:
+        """The same steps, with a deadline from when they start, not from when they are queued."""
+        call.started = self.clock.monotonic()
+        call.deadline = call.started + timeout
+        return (yield from steps)
 
     def batch(
-        self, begin: Callable[[Item], Entry[Item] | None], items: Iterable[Item], *, in_order: bool = False
+        self,
+        begin: Callable[[Item], Entry[Item] | None],
+        items: Iterable[Item],
+        timeout: float | None,
+        *,
+        in_order: bool = False,
     ) -> Generator[Entry[Item], None, None]:
         """Carry out many operations, and hand out each when it has ended.
 
         Args:
             begin: Makes the operation of an item, by :meth:`entry`; None for "not now".
             items: Taken as there is room.
+            timeout: What the operations were made with.
             in_order: Hand them out in the order of the items, not in that in which they end.
 
         Raises:
@@ -198,7 +215,7 @@ class Core:
         if executor is None:
             executor = self._executor = self.resolved.s3_request_concurrency.executor(os.environ)
         # As many again as can be in flight, so that each that ends makes room for one that is ready.
-        batch = Batch(executor, begin, items, 2 * executor.limit)
+        batch = Batch(executor, begin, items, 2 * executor.limit, timeout)
         self._batches.add(batch)
         try:
             yield from batch.in_order() if in_order else batch
@@ -211,7 +228,7 @@ class Core:
         for call in list(self._calls):
             call.interrupt(StoreClosed("the store was closed meanwhile", key=call.key))
         for batch in list(self._batches):
-            batch.interrupt(lambda call: StoreClosed("the store was closed meanwhile", key=call.key))
+            batch.interrupt(StoreClosed("the store was closed meanwhile"))
         self._transport.close()
 
     def __del__(self) -> None:

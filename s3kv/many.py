@@ -80,9 +80,7 @@ class Batches(Listings):
         self, keys: Iterable[str | bytes], on_missing: OnMissing, progress: bool
     ) -> Iterator[tuple[str, bytes]]:
         errors: dict[str, Exception] = {}
-        yield from self._fetch(
-            map(key_text, keys), on_missing, errors, show_progress(progress, "get", keys)
-        )
+        yield from self._fetch(keys, on_missing, errors, show_progress(progress, "get", keys))
         if errors:
             raise failed("get", errors, {})
 
@@ -112,7 +110,7 @@ class Batches(Listings):
 
         self._check_open()
         with bar:
-            for entry in core.batch(begin, valid(), in_order=in_order):
+            for entry in core.batch(begin, valid(), timeout, in_order=in_order):
                 name = entry.item[0]
                 found = entry.result
                 if entry.error is not None:
@@ -180,7 +178,7 @@ class Batches(Listings):
         self._check_open()
         bar = show_progress(progress, "put", items)
         with bar:
-            for entry in core.batch(begin, valid()):
+            for entry in core.batch(begin, valid(), timeout):
                 name = entry.item[0]
                 active.discard(name)
                 if name in spoilt:
@@ -235,7 +233,7 @@ class Batches(Listings):
         self._check_open()
         bar = show_progress(progress, "delete", keys)
         with bar:
-            for entry in core.batch(begin, chunks()):
+            for entry in core.batch(begin, chunks(), timeout):
                 chunk = entry.item
                 wrong: Mapping[str, Exception] = entry.result
                 if entry.error is not None:

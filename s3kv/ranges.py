@@ -54,7 +54,7 @@ class Ranges(Handle):
 
         results = [b""] * len(wanted)
         seen: str | None = None
-        for entry in core.batch(begin, coalesce(wanted)):
+        for entry in core.batch(begin, coalesce(wanted), timeout):
             if entry.error is not None:
                 raise entry.error
             if isinstance(entry.result, Missing):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -56,13 +56,15 @@ class Batch(Generic[T]):
 
     Mutable state: ``_outstanding``, what has been begun and not handed out yet, in the order in which it
     was begun, belongs to the thread that iterates. ``_complete`` is a deque, changed by single steps of the
-    interpreter; ``_bell`` is released by whoever finds ``_asleep`` set.
+    interpreter; ``_stopped`` is why the batch must not go on; ``_bell`` is released by whoever finds
+    ``_asleep`` set.
 
     Args:
         executor: What carries the operations.
         begin: Makes the operation for an item; None for "not now, ask again when one has ended".
         items: What to do; taken as there is room.
         window: How many operations may be outstanding at once.
+        timeout: Seconds that each operation has from when it starts; None for no limit.
     """
 
     def __init__(
@@ -71,32 +73,38 @@ class Batch(Generic[T]):
         begin: Callable[[T], Entry[T] | None],
         items: Iterable[T],
         window: int,
+        timeout: float | None = None,
     ) -> None:
         self._executor = executor
         self._begin = begin
         self._items: Iterator[T] = iter(items)
         self._window = window
+        self._timeout = timeout
         self._outstanding: dict[Entry[T], None] = {}
         self._complete: deque[Entry[T]] = deque()
         self._held_back: list[T] = []
         self._exhausted = False
         self._asleep = False
+        self._stopped: Exception | None = None
         self._bell = threading.Lock()
         self._bell.acquire()
 
     def complete(self, entry: Entry[T]) -> None:
         """Say that an operation has ended; any thread may."""
         self._complete.append(entry)
+        self._ring()
+
+    def interrupt(self, error: Exception) -> None:
+        """Have the batch end with an error; any thread may."""
+        self._stopped = error
+        self._ring()
+
+    def _ring(self) -> None:
         if self._asleep:
             self._asleep = False
             # Somebody else may have rung this moment.
             with contextlib.suppress(RuntimeError):
                 self._bell.release()
-
-    def interrupt(self, make_error: Callable[[Call], Exception]) -> None:
-        """Have what is outstanding end with an error each; any thread may."""
-        for entry in list(self._outstanding):
-            entry.call.interrupt(make_error(entry.call))
 
     def in_order(self) -> Iterator[Entry[T]]:
         """The operations that have ended, in the order of their items."""
@@ -114,13 +122,17 @@ class Batch(Generic[T]):
             del self._outstanding[entry]
             yield entry
 
-    def _run(self, ended: Iterable[Entry[T]]) -> Iterator[Entry[T]]:
+    def _run(self, ended: Container[Entry[T]]) -> Iterator[Entry[T]]:
         try:
             while True:
                 self._fill()
+                if self._stopped is not None:
+                    raise self._stopped
                 if not self._outstanding and not self._held_back:
                     return
                 self._sleep(ended)
+                if self._stopped is not None:
+                    raise self._stopped
                 while self._complete:
                     entry = self._complete.popleft()
                     # One that was given up has ended after all.
@@ -144,6 +156,8 @@ class Batch(Generic[T]):
                 except StopIteration:
                     self._exhausted = True
                     break
+            if self._stopped is not None:
+                return
             entry = self._begin(item)
             if entry is None:
                 self._held_back.append(item)
@@ -153,24 +167,26 @@ class Batch(Generic[T]):
             self._executor.begin(entry)
             begun += 1
 
-    def _sleep(self, ended: Iterable[Entry[T]]) -> None:
+    def _sleep(self, ended: Container[Entry[T]]) -> None:
         """Wait until something is complete; give up what should have been by now."""
-        while not self._complete:
-            deadline = None
-            for entry in self._outstanding:
-                if entry not in ended:
-                    # The others were begun later, and end later.
-                    deadline = entry.call.deadline
-                    break
+        while not self._complete and self._stopped is None:
+            # Those that were begun later end later.
+            oldest = next((entry for entry in self._outstanding if entry not in ended), None)
+            deadline = None if oldest is None else oldest.call.deadline
+            wait = -1.0
+            if deadline is not None:
+                wait = deadline + _GRACE - monotonic()
+                if wait <= 0:
+                    assert oldest is not None
+                    self._give_up(oldest)
+                    return
+            elif self._timeout is not None:
+                # It has no deadline as long as it waits for its turn; look again when it may have one.
+                wait = self._timeout + _GRACE
             self._asleep = True
-            if self._complete:
-                self._asleep = False
-                return
-            if deadline is None:
-                self._bell.acquire()
-            elif not self._bell.acquire(timeout=max(0.0, deadline + _GRACE - monotonic())):
-                self._asleep = False
-                self._give_up(entry)
+            if not self._complete and self._stopped is None:
+                self._bell.acquire(timeout=wait)
+            self._asleep = False
 
     def _give_up(self, entry: Entry[T]) -> None:
         call = entry.call

@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import requests
 
 import s3kv
 from s3kv import StorageGeneration
 from tests.contract.behind import Behind
 from tests.contract.direct import Direct
+from tests.contract.racing import atomic_store
 from tests.contract.test_servers import marks_of
-from tests.servers import LocalProcessServer, departure
+from tests.servers import LocalProcessServer
 from tests.servers.departures import CONDITIONS
 
 feature = pytest.mark.feature
@@ -79,7 +79,7 @@ def test_a_read_tells_what_is_there_and_whether_it_was_wanted(store_by: s3kv.Sto
     assert store_by.read("key").state == "missing"
     before = store_by.put("key", OLD)
     g = before.generation
-    for conditions, state, value, generation in [
+    table: list[tuple[dict[str, Any], str, bytes, str]] = [
         ({}, "value", OLD, g),
         ({"if_equal": g}, "value", OLD, g),
         ({"if_equal": ANOTHER}, "unspecified", b"", UNKNOWN),
@@ -88,11 +88,13 @@ def test_a_read_tells_what_is_there_and_whether_it_was_wanted(store_by: s3kv.Sto
         ({"if_not_equal": ANOTHER}, "value", OLD, g),
         ({"if_not_equal": NO_VALUE}, "value", OLD, g),
         ({"if_equal": g, "if_not_equal": ANOTHER}, "value", OLD, g),
-    ]:
+    ]
+    for conditions, state, value, generation in table:
         found = store_by.read("key", **conditions)
         assert (found.state, found.value, found.stamp.generation) == (state, value, generation), conditions
         assert found.stamp.time >= before.time
-    for conditions in ({"if_equal": g}, {"if_not_equal": g}, {"if_equal": NO_VALUE}):
+    missing: list[dict[str, Any]] = [{"if_equal": g}, {"if_not_equal": g}, {"if_equal": NO_VALUE}]
+    for conditions in missing:
         found = store_by.read("missing", **conditions)
         assert (found.state, found.value, found.stamp.generation) == ("missing", b"", NO_VALUE)
 
@@ -101,12 +103,13 @@ def test_a_read_tells_what_is_there_and_whether_it_was_wanted(store_by: s3kv.Sto
 def test_a_part_is_read_on_conditions_too(store_by: s3kv.Store, part: slice) -> None:
     """The generation is the whole object's."""
     g = store_by.put("key", b"0123456789").generation
-    for conditions, state in [
+    table: list[tuple[dict[str, Any], str]] = [
         ({"if_equal": g}, "value"),
         ({"if_equal": ANOTHER}, "unspecified"),
         ({"if_not_equal": g}, "unspecified"),
         ({"if_not_equal": ANOTHER}, "value"),
-    ]:
+    ]
+    for conditions, state in table:
         found = store_by.read("key", byte_range=part, **conditions)
         assert (found.state, found.value) == (state, b"0123456789"[part] if state == "value" else b"")
         known = found.state == "value" or "if_not_equal" in conditions
@@ -237,34 +240,11 @@ def test_a_missing_bucket_is_no_condition_that_failed(
 # ---------------------------------------------------------------------------------------------- races
 
 
-class OneWriteAtATime(requests.Session):
-    """A session that sends no write while another is under way, for a server that has no lock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=32))
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send the request, a write alone."""
-        if request.method not in ("PUT", "DELETE"):
-            return super().send(request, **kwargs)
-        with self._lock:
-            # The answer's head is here when the lock is given up: the write is done.
-            return super().send(request, **kwargs)
-
-
 @pytest.fixture
 def atomic(server: LocalProcessServer, open_store: OpenStore, credentials: None) -> Iterator[s3kv.Store]:
-    """Return a store on which conditional writes are atomic; moto's are, sent one at a time."""
-    reason = departure(server.name, "put-if-match")
-    if reason is not None:
-        pytest.skip(reason)
-    if departure(server.name, "atomic-writes") is None:
-        yield open_store(timeout=60)
-        return
-    with OneWriteAtATime() as session:
-        yield open_store(timeout=60, session=session)
+    """Return a store on which conditional writes are atomic."""
+    with atomic_store(server.name, open_store) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("racers", [8])
@@ -281,7 +261,7 @@ def test_of_those_who_create_an_object_at_once_one_wins(atomic: s3kv.Store, race
         return True
 
     with ThreadPoolExecutor(racers) as threads:
-        for key in ("one", "two", "three"):
+        for key in ("one", "two"):
             won = list(threads.map(create, range(racers), [key] * racers))
             assert won.count(True) == 1
             assert atomic.get(key) == b"value of %d" % won.index(True)

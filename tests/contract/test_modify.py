@@ -9,15 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import requests
 
 import s3kv
 from s3kv import StorageGeneration
 from tests.contract.behind import Behind
 from tests.contract.conftest import OpenStore, RecordingSession
-from tests.servers import LocalProcessServer, departure
-
-READS = ("GET", "HEAD")
+from tests.contract.racing import READS, atomic_store
+from tests.servers import LocalProcessServer
 
 
 def writes(session: RecordingSession) -> list[str]:
@@ -187,34 +185,11 @@ def test_the_timeout_bounds_all_the_tries_together(open_store: OpenStore, creden
 # ---------------------------------------------------------------------------------------------- races
 
 
-class OneWriteAtATime(requests.Session):
-    """A session that sends no write while another is under way, for a server that has no lock."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._lock = threading.Lock()
-        self.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=32))
-
-    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send the request, a write alone."""
-        if request.method in READS:
-            return super().send(request, **kwargs)
-        with self._lock:
-            # The answer's head is here when the lock is given up: the write is done.
-            return super().send(request, **kwargs)
-
-
 @pytest.fixture
 def atomic(server: LocalProcessServer, open_store: OpenStore, credentials: None) -> Iterator[s3kv.Store]:
-    """Return a store on which conditional writes are atomic; moto's are, sent one at a time."""
-    reason = departure(server.name, "put-if-match")
-    if reason is not None:
-        pytest.skip(reason)
-    if departure(server.name, "atomic-writes") is None:
-        yield open_store(timeout=60)
-        return
-    with OneWriteAtATime() as session:
-        yield open_store(timeout=60, session=session)
+    """Return a store on which conditional writes are atomic."""
+    with atomic_store(server.name, open_store) as opened:
+        yield opened
 
 
 def test_a_counter_that_many_modify_loses_no_step(atomic: s3kv.Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ MISSING, UNWANTED = ("missing", b"", NO_VALUE), ("unspecified", b"", UNKNOWN)
 OLD_THERE, NEW_THERE = ("value", OLD, G), ("value", NEW, etag_of(NEW))
 
 # What is there, the conditions, what is sent, and the state, value and generation that come of it.
-READS: dict[str, tuple[dict[str, bytes], dict[str, str], str, tuple[str, bytes, str]]] = {
+READS: dict[str, tuple[dict[str, bytes], dict[str, Any], str, tuple[str, bytes, str]]] = {
     "missing": ({}, {}, "GET", MISSING),
     "there": ({"key": OLD}, {}, "GET", OLD_THERE),
     "equal, and it is": ({"key": OLD}, {"if_equal": G}, IF_MATCH, OLD_THERE),
@@ -120,7 +121,7 @@ each_read = pytest.mark.parametrize(("there", "conditions", "line", "outcome"), 
 @each_mode
 def test_a_read_tells_what_is_there_and_whether_it_was_wanted(
     there: dict[str, bytes],
-    conditions: dict[str, str],
+    conditions: dict[str, Any],
     line: str,
     outcome: tuple[str, bytes, str],
     mode: bool | None,
@@ -141,7 +142,7 @@ def test_a_read_tells_what_is_there_and_whether_it_was_wanted(
 @each_read
 def test_a_read_does_not_depend_on_a_store_that_knows_conditions(
     there: dict[str, bytes],
-    conditions: dict[str, str],
+    conditions: dict[str, Any],
     line: str,
     outcome: tuple[str, bytes, str],
     open_: Open,
@@ -187,14 +188,15 @@ def test_a_range_of_no_bytes_is_still_read_on_conditions(open_: Open) -> None:
     """No header asks for no bytes: the object is looked at, and the conditions are compared here."""
     with MemoryS3(key=OLD).server() as server:
         store = open_(server)
-        for conditions, state, generation in [
+        table: list[tuple[dict[str, Any], str, str]] = [
             ({}, "value", G),
             ({"if_equal": G}, "value", G),
             ({"if_equal": STALE}, "unspecified", UNKNOWN),
             ({"if_not_equal": G}, "unspecified", G),
             ({"if_not_equal": STALE}, "value", G),
             ({"if_equal": NO_VALUE}, "unspecified", UNKNOWN),
-        ]:
+        ]
+        for conditions, state, generation in table:
             found = store.read("key", byte_range=slice(1, 1), **conditions)
             assert (found.state, found.value, found.stamp.generation) == (state, b"", generation)
         assert store.read("missing", byte_range=slice(1, 1), if_equal=G).state == "missing"
@@ -211,7 +213,7 @@ def test_a_range_outside_the_object_is_an_error_whatever_the_condition(open_: Op
 
 
 @pytest.mark.parametrize("conditions", [{}, {"if_equal": G}, {"if_not_equal": G}], ids=str)
-def test_a_missing_bucket_is_no_missing_object(conditions: dict[str, str], open_: Open) -> None:
+def test_a_missing_bucket_is_no_missing_object(conditions: dict[str, Any], open_: Open) -> None:
     """Neither to a read nor to a write, whatever the condition."""
     script = exchanges(error(404, "NoSuchBucket"))
     with ScriptedServer(script) as server, pytest.raises(s3kv.BucketNotFound):
@@ -385,7 +387,7 @@ def test_a_write_by_the_look_alone_overwrites_who_comes_in_between(open_: Open) 
     """It is not atomic, as documented; with the headers as well it is."""
     for mode, value in ((LOOK, NEW), (BOTH, OTHER)):
         bucket = MemoryS3(key=OLD)
-        bucket.looks = [Turn(then=lambda b=bucket: b.set("key", OTHER))]
+        bucket.looks = [Turn(then=partial(bucket.set, "key", OTHER))]
         with bucket.server() as server:
             stamp = open_(server, mode).write("key", NEW, if_equal=G)
             assert bucket.objects["key"].value == value

@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -193,7 +194,7 @@ def test_a_key_that_somebody_else_created_meanwhile_is_a_condition_that_failed(
     """One writer wins; that ours was replaced by somebody who did not look first is not assumed."""
     for method in ("put", "write"):
         bucket = MemoryS3()
-        bucket.writes = [Turn(acts=False, told=CLOSE, then=lambda b=bucket: b.set("key", OTHER))]
+        bucket.writes = [Turn(acts=False, told=CLOSE, then=partial(bucket.set, "key", OTHER))]
         with bucket.server() as server:
             store = open_(server, mode)
             if method == "put":
@@ -290,7 +291,7 @@ def test_a_lost_answer_to_the_look_before_is_no_doubt_about_the_write(
         bucket = MemoryS3(key=OLD)
         bucket.looks = [
             Turn(acts=False, told=told),
-            Turn(then=lambda b=bucket: b.set("key", OTHER)),
+            Turn(then=partial(bucket.set, "key", OTHER)),
         ]
         with bucket.server() as server:
             with pytest.raises(s3kv.ConditionFailed):

@@ -30,7 +30,7 @@ class StorageGeneration(str):
     @property
     def has_etag(self) -> bool:
         """True when this generation names one version of an existing object."""
-        return self.startswith('"')
+        return self.startswith(('"', 'W/"'))
 
     def __repr__(self) -> str:
         if self == StorageGeneration.UNKNOWN:

@@ -77,8 +77,8 @@ def test_missing_keys_are_errors_unless_they_are_to_be_skipped(full: s3kv.Store)
 
 def test_keys_and_values_that_cannot_be_are_errors_of_their_own(store: s3kv.Store) -> None:
     """What is right is written beside them."""
+    wrong: dict[str, Any] = {"x" * 1025: b"1", "none": None, "text": "text", "\ud800": b"1"}
     with pytest.raises(s3kv.BatchError) as caught:
-        wrong: dict[str, Any] = {"x" * 1025: b"1", "none": None, "text": "text", "\ud800": b"1"}
         store.put_many({"a": b"1", **wrong, "b": b"2"})
     kinds = {key[:4]: type(error) for key, error in caught.value.errors.items()}
     assert kinds == {
@@ -139,11 +139,11 @@ def test_a_long_prefix_is_deleted_in_requests_of_a_thousand(
     open_store: Any, credentials: None, session: Any
 ) -> None:
     """As many as there are keys for, and one listing for each page."""
-    keys = [f"k{number:04}" for number in range(1200)]
+    keys = [f"k{number:04}" for number in range(1010)]
     with open_store() as plain:
         plain.put_many(dict.fromkeys(keys, b""))
     store = open_store(session=session)
-    assert store.delete_prefix("k") == 1200
+    assert store.delete_prefix("k") == 1010
     methods = [sent.method for sent in session.sent]
     assert methods.count("POST") == 2
     assert methods.count("DELETE") == 0

@@ -270,10 +270,12 @@ def test_of_those_who_create_an_object_at_once_one_wins(atomic: s3kv.Store, race
 def test_a_counter_that_many_compare_and_swap_loses_no_step(atomic: s3kv.Store) -> None:
     """Each of them reads, and writes only over what it has read."""
     racers, steps = 8, 2
+    start = threading.Barrier(racers)
     atomic.put("counter", b"0")
 
     def count(_: int) -> int:
         tries = 0
+        start.wait(30)
         for _step in range(steps):
             while True:
                 tries += 1

@@ -70,7 +70,8 @@ def test_views_read_no_more_than_is_needed(open_store: Any, credentials: None, s
     store.update(contents(20))
     for view, gets in ((store.keys(), 0), (store.values(), 20), (store.items(), 20)):
         session.sent.clear()
-        assert len(list(view)) == 20
+        # A list would ask for the length first, which is a listing of its own.
+        assert sum(1 for _ in view) == 20
         listings = [sent for sent in session.sent if "list-type=2" in sent.url]
         assert len(listings) == 1
         assert len(session.sent) - 1 == gets

@@ -195,6 +195,7 @@ def atomic(server: LocalProcessServer, open_store: OpenStore, credentials: None)
 def test_a_counter_that_many_modify_loses_no_step(atomic: s3kv.Store) -> None:
     """From none at all: the first step makes the object."""
     racers, steps = 8, 2
+    start = threading.Barrier(racers)
     calls = threading.Semaphore(0)
 
     def count(old: bytes | None) -> bytes:
@@ -202,6 +203,7 @@ def test_a_counter_that_many_modify_loses_no_step(atomic: s3kv.Store) -> None:
         return b"%d" % (int(old or b"0") + 1)
 
     def step(_: int) -> None:
+        start.wait(30)
         for _step in range(steps):
             atomic.modify("counter", count)
 

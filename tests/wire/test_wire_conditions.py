@@ -442,11 +442,13 @@ def test_a_gateway_is_known_by_the_look_and_asked_unquoted(open_: Open) -> None:
         assert store.write("key", NEW, if_equal=G).generation == etag_of(NEW)
         assert store.read("key", if_equal=etag_of(NEW)).state == "value"
         assert store.read("key", if_not_equal=etag_of(NEW)).state == "unspecified"
+        store.delete("key", if_equal=etag_of(NEW))
         assert sent(server) == [
             "HEAD",
             f"PUT if-match: {G[1:-1]}",
             f"GET if-match: {etag_of(NEW)}",
             f"GET if-none-match: {etag_of(NEW)}",
+            *("HEAD", f"DELETE if-match: {etag_of(NEW)}"),
         ]
 
 

@@ -76,6 +76,10 @@ class Store(SingleKey, Ranges, Batches, MutableMapping[str, bytes]):
         return (entry.key for entry in self.scan())
 
     def __len__(self) -> int:
+        """How many objects there are, by listing all of them.
+
+        ``list(store)`` asks for this first and so lists twice; :meth:`list` lists once.
+        """
         return sum(1 for _ in self.scan())
 
     def clear(self) -> None:

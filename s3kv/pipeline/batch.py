@@ -97,6 +97,9 @@ class Batch(Generic[T]):
     def interrupt(self, error: Exception) -> None:
         """Have the batch end with an error; any thread may."""
         self._stopped = error
+        # Those in the queue first, so that none of them takes the place of one that ends.
+        for entry in reversed(list(self._outstanding)):
+            entry.call.interrupt(error)
         self._ring()
 
     def _ring(self) -> None:

@@ -69,10 +69,15 @@ def test_missing_keys_are_errors_unless_they_are_to_be_skipped(full: s3kv.Store)
         "missing": s3kv.KeyNotFound,
         "gone": s3kv.KeyNotFound,
     }
-    found = {}
+    assert {key: getattr(error, "key", None) for key, error in caught.value.errors.items()} == {
+        "missing": "missing",
+        "gone": "gone",
+    }
+    found: dict[str, bytes] = {}
     with pytest.raises(s3kv.BatchError) as caught:
         found.update(full.iter_many(keys))
     assert caught.value.errors.keys() == {"missing", "gone"}
+    assert found == wanted
 
 
 def test_keys_and_values_that_cannot_be_are_errors_of_their_own(store: s3kv.Store) -> None:

@@ -239,6 +239,4 @@ def test_batches_come_out_as_they_would_with_a_dict(store: s3kv.Store, server: A
     """Whatever is done, in whatever order; on one server, since all of it is about s3kv."""
     if server.name != "moto":
         pytest.skip("what the model checks is not the server's")
-    run_state_machine_as_test(
-        lambda: machine(store)(), settings=settings(max_examples=8, stateful_step_count=12)
-    )
+    run_state_machine_as_test(machine(store), settings=settings(max_examples=8, stateful_step_count=12))

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -49,6 +50,11 @@ class Hand:
         """End an operation, as a worker would."""
         self.live.pop(item).finish(None if error else f"did {item}", error)
 
+    def end_all(self, *spared: Any) -> None:
+        """End all that is under way but for some."""
+        for item in [item for item in self.live if item not in spared]:
+            self.end(item)
+
     def batch(
         self,
         items: Iterable[Any],
@@ -78,7 +84,13 @@ def test_outcomes_come_in_the_order_in_which_operations_end() -> None:
     """Each with its item, and its result or its error."""
     hand = Hand()
     entries = iter(hand.batch("abc", window=3))
-    waiting = threading.Timer(0.01, lambda: (hand.end("c"), hand.end("a", KeyError("a")), hand.end("b")))
+
+    def end() -> None:
+        hand.end("c")
+        hand.end("a", KeyError("a"))
+        hand.end("b")
+
+    waiting = threading.Timer(0.01, end)
     waiting.start()
     got = [(entry.item, entry.result, type(entry.error)) for entry in entries]
     waiting.join()
@@ -134,7 +146,7 @@ def test_an_item_that_must_wait_is_begun_when_one_has_ended() -> None:
     assert hand.begun == [1, 2]
     hand.end(1)
     assert next(entries).item == 1
-    hand.choose = lambda hand: [hand.end(item) for item in list(hand.live)]
+    hand.choose = Hand.end_all
     assert [entry.item for entry in entries] == [3, 4, 5]
     assert hand.begun == [1, 2, 3, 4, 5]
 
@@ -189,7 +201,7 @@ def test_a_batch_that_is_interrupted_ends_with_the_error() -> None:
 
 def test_an_operation_that_never_ends_is_given_up_after_its_time() -> None:
     """And no other; what it does later is not believed."""
-    hand = Hand(lambda hand: [hand.end(item) for item in list(hand.live) if item != 1])
+    hand = Hand(lambda hand: hand.end_all(1))
     got = {}
     for entry in hand.batch(range(9), timeout=0.05):
         got[entry.item] = entry.error
@@ -212,8 +224,6 @@ def test_no_bar_is_shown_unless_it_is_wanted_and_seen(monkeypatch: pytest.Monkey
 
 def test_a_bar_counts_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """It knows how many there are where that can be told without asking a store."""
-    from types import ModuleType
-
     made: list[dict[str, Any]] = []
 
     class Bar:

@@ -110,6 +110,15 @@ def test_a_thousand_keys_are_deleted_in_one_request(open_store: OpenStore) -> No
     assert sorted(chain(*bucket.posts)) == sorted(f"p/{key}" for key in names(2500))
 
 
+def test_nothing_is_sent_for_no_keys(open_store: OpenStore) -> None:
+    """The results are empty then."""
+    with ScriptedServer() as server:
+        store = open_store(server)
+        assert (store.get_many([]), list(store.iter_many(iter(()))), store.put_many({})) == ({}, [], {})
+        assert store.delete_many([]) == 0
+        assert server.requests == []
+
+
 def test_the_request_is_a_post_with_the_digest_of_its_body(open_store: OpenStore) -> None:
     """Some stores refuse it without; the body says which keys, and asks for all of them to be answered."""
     with Deleting().server as server:

@@ -167,6 +167,9 @@ class Batch(Generic[T]):
                 break
             entry._batch = self
             self._outstanding[entry] = None
+            if self._stopped is not None:
+                # This moment; whoever stopped it may not have seen this one.
+                return
             self._executor.begin(entry)
             begun += 1
 

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # Seconds past its deadline after which an operation is given up; normally it ends by itself first.
 _GRACE = 0.1
+# Seconds that items are taken while an outcome is ready to be handed out.
+_FILLING = 0.005
 
 
 class Entry(Operation, Generic[T]):
@@ -147,8 +149,10 @@ class Batch(Generic[T]):
 
     def _fill(self) -> None:
         """Begin what there is room for; an item that is slow to come keeps no outcome back."""
-        begun = 0
-        while len(self._outstanding) < self._window and not (begun and self._complete):
+        until = monotonic() + _FILLING
+        while len(self._outstanding) < self._window:
+            if self._complete and monotonic() > until:
+                return
             if self._held_back:
                 item = self._held_back.pop()
             elif self._exhausted:
@@ -171,7 +175,6 @@ class Batch(Generic[T]):
                 # This moment; whoever stopped it may not have seen this one.
                 return
             self._executor.begin(entry)
-            begun += 1
 
     def _sleep(self, ended: Container[Entry[T]]) -> None:
         """Wait until something is complete; give up what should have been by now."""

@@ -6,6 +6,7 @@ departures says; a test of another module that fails while these pass says that 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import sys
 from datetime import datetime, timedelta, timezone
@@ -421,6 +422,21 @@ def test_whoever_does_not_sign_cannot_read_a_private_object(direct: Direct, path
 def test_whoever_does_not_sign_cannot_write(direct: Direct, path: str) -> None:
     """Buckets are private unless said otherwise."""
     assert direct.send("PUT", path + "key", TEN, signed=False).status == 403
+    assert direct.keys(prefix=path) == []
+
+
+# ---------------------------------------------------------------------------- many at once
+
+
+@feature("delete-many-folder")
+def test_deleting_many_leaves_no_folder_behind(direct: Direct, path: str) -> None:
+    """A folder is nothing but the keys below it."""
+    key = f"{path}folder/key"
+    direct.put(key)
+    body = f"<Delete><Object><Key>{key}</Key></Object></Delete>".encode()
+    md5 = base64.b64encode(hashlib.md5(body).digest()).decode()
+    answer = direct.send("POST", None, body, query=[("delete", "")], headers={"content-md5": md5})
+    assert answer.status == 200
     assert direct.keys(prefix=path) == []
 
 

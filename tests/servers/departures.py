@@ -89,6 +89,7 @@ BEHAVIOURS: Final = MappingProxyType(
         "anonymous-policy": "A bucket policy can let everybody read and list.",
         "anonymous-read-refused": "An unsigned GET or HEAD of a private object is 403.",
         "anonymous-write-refused": "An unsigned PUT into a private bucket is 403.",
+        "delete-many-folder": "After DeleteObjects of the last key below a slash nothing is listed there.",
     }
 )
 
@@ -186,6 +187,8 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "list-page-1000": "JuiceFS puts 2,500 keys into one page.",
         "list-start-outside-prefix": "JuiceFS answers 501 NotImplemented when start-after does not "
         "start with the prefix.",
+        "delete-many-folder": "JuiceFS goes on listing 'a/' when DeleteObjects has deleted all below it; "
+        "DELETE does not.",
         "put-if-none-match": "JuiceFS ignores If-None-Match on PUT, and overwrites.",
         "put-if-match": "JuiceFS ignores If-Match on PUT, and overwrites.",
         "delete-if-match": "JuiceFS ignores If-Match on DELETE, and deletes.",

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+from abc import ABC, abstractmethod
 from typing import Any
 
 from .. import forksafe
 from ..errors import CredentialsError
 
 
-class _Kind:
+class _Kind(ABC):
     """What the kinds have in common: another object is had by asking again."""
 
     what = ""
 
+    @abstractmethod
     def load(self) -> Any:
-        raise NotImplementedError
+        """botocore's credentials object; see :class:`.cached.Provider`."""
 
     def reload(self, holder: Any) -> Any:
         return self.load()

@@ -155,9 +155,7 @@ class Core:
         """
         if self.closed:
             raise StoreClosed("the store is closed", key=key)
-        executor = self._executor
-        if executor is None:
-            executor = self._executor = self.resolved.s3_request_concurrency.executor(os.environ)
+        executor = self._executor or self._find_executor()
         call = Call(key, self.clock.monotonic() if since is None else since, timeout)
         steps = operation(self, call, *arguments)
         self._calls.add(call)
@@ -174,11 +172,19 @@ class Core:
         key: str | None,
         timeout: float | None,
         *arguments: Any,
+        since: float | None = None,
     ) -> Entry[Item]:
-        """An operation of a batch; see :meth:`run`."""
-        call = Call(key, self.clock.monotonic())
+        """An operation of a batch; see :meth:`run`.
+
+        Args:
+            since: Monotonic time from which ``timeout`` counts; default: when it starts.
+        """
+        if since is None:
+            call = Call(key, self.clock.monotonic())
+        else:
+            call = Call(key, since, timeout)
         steps = operation(self, call, *arguments)
-        if timeout is not None:
+        if timeout is not None and since is None:
             steps = self._timed(steps, call, timeout)
         return Entry(item, steps, call, self._transport, self._timer)
 
@@ -197,6 +203,7 @@ class Core:
         timeout: float | None,
         *,
         in_order: bool = False,
+        window: int | None = None,
     ) -> Generator[Entry[Item], None, None]:
         """Carry out many operations, and hand out each when it has ended.
 
@@ -205,22 +212,43 @@ class Core:
             items: Taken as there is room.
             timeout: What the operations were made with.
             in_order: Hand them out in the order of the items, not in that in which they end.
+            window: How many may be begun and not handed out; default: so many that one that is ready takes
+                the place of each that ends.
 
         Raises:
             StoreClosed: the store was closed.
         """
         if self.closed:
             raise StoreClosed("the store is closed")
-        executor = self._executor
-        if executor is None:
-            executor = self._executor = self.resolved.s3_request_concurrency.executor(os.environ)
-        # As many again as can be in flight, so that each that ends makes room for one that is ready.
-        batch = Batch(executor, begin, items, 2 * executor.limit, timeout)
+        executor = self._find_executor()
+        batch = Batch(executor, begin, items, window or 2 * executor.limit, timeout)
         self._batches.add(batch)
         try:
             yield from batch.in_order() if in_order else batch
         finally:
             self._batches.discard(batch)
+
+    def aside(
+        self,
+        operation: Callable[..., Generator[Effect, Any, Any]],
+        key: str | None,
+        timeout: float,
+        *arguments: Any,
+    ) -> Operation:
+        """Begin an operation for which nobody has to wait, on a closed store too.
+
+        Returns:
+            Its ``done`` is released when it has ended, well or not.
+        """
+        call = Call(key, self.clock.monotonic(), timeout)
+        task = Operation(operation(self, call, *arguments), call, self._transport, self._timer)
+        self._find_executor().begin(task)
+        return task
+
+    def _find_executor(self) -> RequestExecutor:
+        if self._executor is None:
+            self._executor = self.resolved.s3_request_concurrency.executor(os.environ)
+        return self._executor
 
     def close(self) -> None:
         """Refuse further operations, end those under way with StoreClosed, and close connections."""

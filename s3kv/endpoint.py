@@ -112,6 +112,26 @@ def custom_endpoint(
     return Endpoint(origin, target, prefix, host_header or name, region, aws)
 
 
+def bucket_of(endpoint: Endpoint) -> str:
+    """The name of the bucket that an endpoint itself names.
+
+    Raises:
+        SpecError: it cannot be told.
+    """
+    from urllib.parse import unquote
+
+    name = unquote(endpoint.bucket_target.rstrip("/").rpartition("/")[2])
+    label, dot, rest = endpoint.origin.host.partition(".s3")
+    if not name and dot and rest[:1] in (".", "-"):
+        name = label
+    if not name:
+        raise SpecError(
+            f"bucket is empty, and the endpoint {endpoint.url} does not tell its name, which a copy needs",
+            member="bucket",
+        )
+    return name
+
+
 def _check_region(bucket: str, region: str) -> None:
     if region != "us-east-1" and not check_bucket(bucket):
         raise SpecError(

@@ -49,8 +49,7 @@ class Ranges(Handle):
         started = core.clock.monotonic()
 
         def begin(group: Group) -> Entry[Group]:
-            left = None if timeout is None else max(0.0, started + timeout - core.clock.monotonic())
-            return core.entry(group, get_object, name, left, full, group.wanted)
+            return core.entry(group, get_object, name, timeout, full, group.wanted, since=started)
 
         results = [b""] * len(wanted)
         seen: str | None = None

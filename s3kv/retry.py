@@ -29,6 +29,24 @@ RETRIED_CODES = frozenset(
         "ConditionalRequestConflict",
     }
 )
+# Operations that S3 may begin to answer with 200 long before it knows how they end.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+ANSWERED_EARLY = frozenset({"CompleteMultipartUpload", "CopyObject", "UploadPartCopy"})
+# The statuses that errors in such an answer would have had; of any other, trying again may help.
+_LATE_STATUSES = {
+    "AccessDenied": 403,
+    "EntityTooLarge": 400,
+    "EntityTooSmall": 400,
+    "InvalidArgument": 400,
+    "InvalidPart": 400,
+    "InvalidPartOrder": 400,
+    "InvalidRequest": 400,
+    "NoSuchBucket": 404,
+    "NoSuchKey": 404,
+    "NoSuchUpload": 404,
+    "PreconditionFailed": 412,
+}
+_CONFLICT = "ConditionalRequestConflict"
 _SKEW_CODE = "RequestTimeTooSkewed"
 _EXPIRED_CODES = frozenset({"ExpiredToken", "InvalidToken", "ExpiredTokenException"})
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?").fullmatch
@@ -84,11 +102,23 @@ class RetryPolicy(NamedTuple):
         return delay
 
 
-def classify_answer(status: int, code: str) -> Verdict:
-    """What an answer means, by its status and S3's error code: either alone can make it transient."""
+def late_status(code: str) -> int:
+    """The status that an error deserves which came in the body of a 200 answer."""
+    return _LATE_STATUSES.get(code, 500)
+
+
+def classify_answer(status: int, code: str, operation: str = "") -> Verdict:
+    """What an answer means, by its status and S3's error code: either alone can make it transient.
+
+    Args:
+        operation: S3's name of what was asked for. An upload whose completion met another write has to
+            be done again as a whole.
+    """
     if status < 400:
         return Verdict.ANSWER
     if code:
+        if code == _CONFLICT and operation == "CompleteMultipartUpload":
+            return Verdict.ANSWER
         if code == _SKEW_CODE:
             return Verdict.SKEW
         if code in _EXPIRED_CODES:

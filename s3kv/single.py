@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from .byterange import WHOLE, parse_slice
-from .errors import ConditionFailed, DeadlineExceeded, ServiceError
+from .errors import DeadlineExceeded, ServiceError
 from .handle import Handle
 from .keys import check_key, key_text
 from .messages import Body, Pairs
 from .operations.conditional_read import read_if
-from .operations.conditional_write import delete_if, put_if
+from .operations.conditional_write import Refused, delete_if, put_if
 from .operations.conditions import NO_VALUE, UNKNOWN, check_condition
 from .operations.delete import delete_object
 from .operations.pause import pause
@@ -118,10 +118,7 @@ class SingleKey(Handle):
             if condition is not None:
                 raise ValueError("put takes if_equal or if_absent, not both")
             condition = NO_VALUE
-        stamp = self._put(key, value, condition, object_headers(content_type, metadata))
-        if stamp.generation == UNKNOWN:
-            raise _failed("PutObject", key_text(key), condition)
-        return stamp
+        return demanded(self._put(key, value, condition, object_headers(content_type, metadata)))
 
     def delete(self, key: str | bytes, *, if_equal: str | None = None) -> TimestampedStorageGeneration:
         """Delete an object. Without a condition, a key that does not exist is no error.
@@ -140,11 +137,7 @@ class SingleKey(Handle):
             ValueError: a generation that cannot be one.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
         """
-        condition = check_condition("if_equal", if_equal)
-        stamp = self._delete(key, condition)
-        if stamp.generation == UNKNOWN:
-            raise _failed("DeleteObject", key_text(key), condition)
-        return stamp
+        return demanded(self._delete(key, check_condition("if_equal", if_equal)))
 
     def stat(self, key: str | bytes) -> ObjectInfo:
         """What the store says of an object without its bytes.
@@ -223,8 +216,8 @@ class SingleKey(Handle):
         """
         condition = check_condition("if_equal", if_equal)
         if value is None:
-            return self._delete(key, condition)
-        return self._put(key, value, condition, ())
+            return _told(self._delete(key, condition))
+        return _told(self._put(key, value, condition, ()))
 
     def modify(self, key: str | bytes, fn: Callable[[bytes | None], Any]) -> TimestampedStorageGeneration:
         """Replace an object by a function of what it was, atomically: nobody's update is lost.
@@ -269,13 +262,13 @@ class SingleKey(Handle):
             seen = generation
             value = fn(None if found.state == "missing" else found.value)
             if value is not None:
-                stamp = self._put(key, value, generation, (), since=started, certain=True)
+                outcome = self._put(key, value, generation, (), since=started, certain=True)
             elif found.state == "missing":
                 return found.stamp
             else:
-                stamp = self._delete(key, generation, since=started)
-            if stamp.generation != UNKNOWN:
-                return stamp
+                outcome = self._delete(key, generation, since=started)
+            if not isinstance(outcome, Refused):
+                return outcome
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(tries, 10))
             self._run(pause, name, clock.draw() * longest, since=started)
             tries += 1
@@ -291,7 +284,7 @@ class SingleKey(Handle):
         *,
         since: float | None = None,
         certain: bool = False,
-    ) -> TimestampedStorageGeneration:
+    ) -> TimestampedStorageGeneration | Refused:
         name = key_text(key)
         full = check_key(self._path, name)
         body = payload(value)
@@ -319,7 +312,7 @@ class SingleKey(Handle):
 
     def _delete(
         self, key: str | bytes, condition: StorageGeneration | None, *, since: float | None = None
-    ) -> TimestampedStorageGeneration:
+    ) -> TimestampedStorageGeneration | Refused:
         name = key_text(key)
         full = check_key(self._path, name)
         if condition is None:
@@ -327,9 +320,15 @@ class SingleKey(Handle):
         return self._run(delete_if, name, full, condition, since=since)
 
 
-def _failed(operation: str, key: str, condition: StorageGeneration | None) -> ConditionFailed:
-    if condition == NO_VALUE:
-        why = "an object with this key exists already"
-    else:
-        why = f"the object's generation is not {condition!s}"
-    return ConditionFailed(why, operation=operation, key=key)
+def demanded(outcome: TimestampedStorageGeneration | Refused) -> TimestampedStorageGeneration:
+    """The stamp of a write that was done; ConditionFailed if it was refused."""
+    if isinstance(outcome, Refused):
+        raise outcome.error
+    return outcome
+
+
+def _told(outcome: TimestampedStorageGeneration | Refused) -> TimestampedStorageGeneration:
+    """The stamp of a write, UNKNOWN if it was refused."""
+    if isinstance(outcome, Refused):
+        return TimestampedStorageGeneration(UNKNOWN, outcome.time)
+    return outcome

@@ -6,6 +6,7 @@ from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMappi
 from itertools import chain
 from typing import Any, TypeVar, overload
 
+from .copies import Copies
 from .keyrange import KeyRange
 from .keys import check_key, key_text
 from .many import Batches, failed
@@ -20,7 +21,7 @@ T = TypeVar("T")
 _RAISE: Any = object()
 
 
-class Store(SingleKey, Ranges, Batches, MutableMapping[str, bytes]):
+class Store(SingleKey, Ranges, Copies, Batches, MutableMapping[str, bytes]):
     """A bucket on Amazon S3 or a compatible store, or a prefix of one, as a key-value store.
 
     Every method blocks until it is done, and may be called from any thread. Opening a store sends no

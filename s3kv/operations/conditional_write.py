@@ -7,20 +7,19 @@ is found again.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple
 
 from ..call import Call
-from ..errors import S3KVError
+from ..errors import ConditionFailed, S3KVError
 from ..etag import required
 from ..messages import Body, Pairs, Request, Response
 from ..pipeline.life import Effect, Resources, live
-from ..pipeline.outcome import describe, service_error
+from ..pipeline.outcome import describe, retold, service_error
 from ..spec.deciding import Deciding
 from ..values import StorageGeneration, TimestampedStorageGeneration
 from .conditions import (
     NO_VALUE,
-    UNKNOWN,
     WRITE_ID_HEADER,
     condition_headers,
     is_rgw,
@@ -30,7 +29,38 @@ from .conditions import (
     settle,
 )
 
-Stamps = Generator[Effect, Any, TimestampedStorageGeneration]
+
+class Refused(NamedTuple):
+    """The condition does not hold, and nothing was changed.
+
+    Attributes:
+        error: What to raise where that is an error.
+        time: As in a stamp.
+    """
+
+    error: ConditionFailed
+    time: float
+
+
+Outcome = Generator[Effect, Any, TimestampedStorageGeneration | Refused]
+
+
+class Write(NamedTuple):
+    """A request that makes an object under a condition.
+
+    Attributes:
+        operation: S3's name of the request.
+        make: The request, given the headers that say the condition.
+        etag: The new object's ETag, from the answer.
+        refusals: Codes of 404 answers that mean that the condition does not hold.
+        traces: Codes that, after a lost answer, may be traces of its success.
+    """
+
+    operation: str
+    make: Callable[[Pairs], Request]
+    etag: Callable[[Response], str]
+    refusals: frozenset[str] = frozenset({"NoSuchKey"})
+    traces: frozenset[str] = frozenset()
 
 
 def put_if(
@@ -42,8 +72,8 @@ def put_if(
     headers: Pairs,
     condition: StorageGeneration,
     certain: bool = False,
-) -> Stamps:
-    """Write an object if its generation is ``condition``.
+) -> Outcome:
+    """Write an object in one request if its generation is ``condition``; see :func:`write_if`.
 
     Args:
         key: The full key.
@@ -51,58 +81,88 @@ def put_if(
         digest: Their SHA-256 in hexadecimal.
         headers: What the object is stored with.
         condition: An ETag, or NO_VALUE for "it does not exist".
+        certain: See :func:`write_if`.
+    """
+    write_id = new_write_id()
+    headers = (*headers, (WRITE_ID_HEADER, write_id))
+    write = Write(
+        "PutObject",
+        lambda told: Request("PutObject", "PUT", key, (), headers + told, value, digest),
+        lambda response: required(response.headers),
+    )
+    return (yield from write_if(resources, call, key, write, condition, write_id, certain))
+
+
+def write_if(
+    resources: Resources,
+    call: Call,
+    key: str,
+    write: Write,
+    condition: StorageGeneration | None,
+    write_id: str,
+    certain: bool = False,
+) -> Outcome:
+    """Write an object if its generation is ``condition``, whatever becomes of single answers.
+
+    Args:
+        key: The full key.
+        write: How.
+        condition: An ETag, or NO_VALUE for "it does not exist"; None for no condition.
+        write_id: What the object carries, by which it is found again.
         certain: Where another writer's object is found after a lost answer, do not take it that nobody has
             replaced ours meanwhile.
 
     Returns:
-        The new generation, or UNKNOWN when the condition does not hold and nothing was written.
+        The new generation, or Refused when the condition does not hold and nothing was written.
 
     Raises:
         OutcomeUnknown: an answer was lost, and whether the object was written cannot be known.
         S3KVError: the store refused, or did not answer.
     """
     time = resources.clock.time()
-    write_id = new_write_id()
-    headers = (*headers, (WRITE_ID_HEADER, write_id))
-    deciding = resources.deciding
+    deciding = Deciding.HEADERS if condition is None else resources.deciding
     looked = deciding is Deciding.HEADERS
     call.uncertain = False
     for _ in range(max(2, resources.policy.max_retries)):
         if not looked:
-            call.operation = "PutObject"
+            call.operation = write.operation
             seen = yield from look(resources, call, key)
             if seen.generation != condition:
-                return TimestampedStorageGeneration(UNKNOWN, time)
+                return Refused(_refusal(resources, call, write.operation, condition), time)
             looked = True
             # Whatever became of the look, nothing has been written.
             call.uncertain = False
         rgw = resources.memory.rgw
-        told = () if deciding is Deciding.LOOK else condition_headers(condition, rgw=rgw)
-        request = Request("PutObject", "PUT", key, (), headers + told, value, digest)
+        silent = condition is None or deciding is Deciding.LOOK
+        told = () if silent or condition is None else condition_headers(condition, rgw=rgw)
+        request = write.make(told)
         response = yield from live(request, resources, call)
         if response.status in (200, 201, 204):
-            return TimestampedStorageGeneration(_written(response, resources, call), time)
-        if not _refused(response):
+            return TimestampedStorageGeneration(_written(write, response, resources, call), time)
+        traced = call.uncertain and response.code in write.traces
+        if not traced and not _refused(response, write.refusals):
             raise service_error(response, request, call, resources.clock.monotonic())
-        if not rgw and condition != NO_VALUE and is_rgw(response):
+        if not rgw and condition != NO_VALUE and is_rgw(response) and not traced:
             # It compared the quotes too, and has written nothing: ask again the way it understands.
             resources.memory.rgw = True
             continue
-        if not call.uncertain:
-            return TimestampedStorageGeneration(UNKNOWN, time)
+        if not call.uncertain or (condition is None and not traced):
+            return Refused(_refusal(resources, call, write.operation, condition, request, response), time)
         seen = yield from settle(resources, call, key)
         if seen.write_id == write_id:
             return TimestampedStorageGeneration(seen.generation, time)
-        if seen.generation != condition:
-            if condition == NO_VALUE and not certain:
-                return TimestampedStorageGeneration(UNKNOWN, time)
+        if seen.generation != condition or traced:
+            if condition == NO_VALUE and not certain and seen.generation != NO_VALUE:
+                return Refused(
+                    _refusal(resources, call, write.operation, condition, request, response), time
+                )
             raise outcome_unknown(resources, call, "another version of the object is there by now")
         # As if nothing had been sent yet.
         call.uncertain = False
     raise outcome_unknown(resources, call, "the store contradicts itself")
 
 
-def delete_if(resources: Resources, call: Call, key: str, condition: StorageGeneration) -> Stamps:
+def delete_if(resources: Resources, call: Call, key: str, condition: StorageGeneration) -> Outcome:
     """Delete an object if its generation is ``condition``.
 
     Args:
@@ -110,7 +170,7 @@ def delete_if(resources: Resources, call: Call, key: str, condition: StorageGene
         condition: An ETag; or NO_VALUE, with which nothing is ever deleted.
 
     Returns:
-        NO_VALUE, or UNKNOWN when the condition does not hold and nothing was deleted.
+        NO_VALUE, or Refused when the condition does not hold and nothing was deleted.
 
     Raises:
         OutcomeUnknown: an answer was lost, and whether the object was deleted cannot be known.
@@ -125,7 +185,7 @@ def delete_if(resources: Resources, call: Call, key: str, condition: StorageGene
             call.operation = "DeleteObject"
             seen = yield from look(resources, call, key)
             if seen.generation != condition:
-                return TimestampedStorageGeneration(UNKNOWN, time)
+                return Refused(_refusal(resources, call, "DeleteObject", condition), time)
             if condition == NO_VALUE:
                 return TimestampedStorageGeneration(NO_VALUE, time)
             looked = True
@@ -139,7 +199,7 @@ def delete_if(resources: Resources, call: Call, key: str, condition: StorageGene
         if not _refused(response):
             raise service_error(response, request, call, resources.clock.monotonic())
         if not call.uncertain:
-            return TimestampedStorageGeneration(UNKNOWN, time)
+            return Refused(_refusal(resources, call, "DeleteObject", condition, request, response), time)
         seen = yield from settle(resources, call, key)
         if seen.generation == NO_VALUE:
             return TimestampedStorageGeneration(NO_VALUE, time)
@@ -149,16 +209,37 @@ def delete_if(resources: Resources, call: Call, key: str, condition: StorageGene
     raise outcome_unknown(resources, call, "the store contradicts itself")
 
 
-def _refused(response: Response) -> bool:
+def _refused(response: Response, codes: frozenset[str] = frozenset({"NoSuchKey"})) -> bool:
     """Whether the condition does not hold; a store may find nothing to compare it with."""
-    return response.status in (304, 412) or (response.status == 404 and response.code == "NoSuchKey")
+    return response.status in (304, 412) or (response.status == 404 and response.code in codes)
 
 
-def _written(response: Response, resources: Resources, call: Call) -> StorageGeneration:
+def _refusal(
+    resources: Resources,
+    call: Call,
+    operation: str,
+    condition: StorageGeneration | None,
+    request: Request | None = None,
+    response: Response | None = None,
+) -> ConditionFailed:
+    """The error for a condition that does not hold, with what the store said, if it was asked."""
+    if condition == NO_VALUE:
+        why = "an object with this key exists already"
+    else:
+        why = f"the object's generation is not {condition!s}"
+    if request is None or response is None:
+        call.operation = operation
+        error = ConditionFailed(why)
+        describe(error, call, resources.clock.monotonic())
+        return error
+    return retold(ConditionFailed, why, service_error(response, request, call, resources.clock.monotonic()))
+
+
+def _written(write: Write, response: Response, resources: Resources, call: Call) -> StorageGeneration:
     """The generation of the object just written."""
     try:
-        etag = required(response.headers)
+        etag = write.etag(response)
     except S3KVError as error:
-        raise describe(error, call, resources.clock.monotonic()) from None
+        raise describe(error, call, resources.clock.monotonic()) from error.__cause__
     resources.memory.found = True
     return StorageGeneration(etag)

@@ -16,7 +16,7 @@ from ..delete_xml import delete_body, parse_deleted
 from ..errors import DeadlineExceeded, MalformedResponse, RetriesExhausted, S3KVError
 from ..messages import Pause, Request, Response
 from ..pipeline.life import Effect, Resources, live
-from ..pipeline.outcome import describe, service_error
+from ..pipeline.outcome import describe, given_up, service_error
 from ..retry import Verdict, classify_answer
 from .delete import delete_object
 
@@ -69,7 +69,7 @@ def delete_objects(
             late = call.deadline is not None and clock.monotonic() + delay >= call.deadline
             if late or tries >= policy.max_retries:
                 kind = DeadlineExceeded if late else RetriesExhausted
-                errors.update((key, _given_up(kind, failures[key], tries)) for key in together)
+                errors.update((key, _end(kind, failures[key], tries)) for key in together)
                 break
             yield Pause(delay)
     for key in alone:
@@ -115,19 +115,8 @@ def _transient(failure: S3KVError) -> bool:
     return classify_answer(400, failure.code or "") is Verdict.RETRY
 
 
-def _given_up(kind: type[S3KVError], last: S3KVError, tries: int) -> S3KVError:
-    times = "once" if tries == 1 else f"{tries} times"
-    error = kind(
-        f"given up after trying {times}: {last.message}",
-        operation=last.operation,
-        key=last.key,
-        status=last.status,
-        code=last.code,
-        request_id=last.request_id,
-        host_id=last.host_id,
-        attempts=last.attempts,
-        elapsed=last.elapsed,
-    )
+def _end(kind: type[S3KVError], last: S3KVError, tries: int) -> S3KVError:
+    error = given_up(kind, last, tries, last.elapsed)
     error.__cause__ = last
     return error
 

@@ -38,17 +38,19 @@ from ..limits.rate_limiter import RateLimiter
 from ..limits.rates import Rates
 from ..messages import Await, Pairs, Pause, Request, Response, Settings, WireRequest
 from ..retry import (
+    ANSWERED_EARLY,
     RetryPolicy,
     Verdict,
     classify_answer,
     classify_failure,
+    late_status,
     may_have_acted,
     retry_after,
 )
 from ..spec.deciding import Deciding
 from ..timestamps import parse_http_date
 from ..xml import parse_error
-from .outcome import describe, service_error
+from .outcome import describe, given_up, service_error
 from .prepare import prepare
 from .redact import mask_answer, mask_error, secrets_of
 
@@ -219,15 +221,16 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 if began is None:
                     began = clock.monotonic()
                 if clock.monotonic() - began >= policy.unreachable_for:
-                    raise _given_up(EndpointUnreachable, error, call, clock) from error
+                    raise _end(EndpointUnreachable, error, call, clock) from error
         except S3KVError as failure:
             mask_error(failure, secrets_of(credentials, wire))
             raise describe(failure, call, clock.monotonic()) from failure.__cause__
         else:
             memory.answered = True
             status = response.status
-            if status < 300:
+            if status < 300 and not (request.operation in ANSWERED_EARLY and _failed_late(response)):
                 return response
+            status = response.status
             response.error = parse_error(response.body)
             mask_answer(response, secrets_of(credentials, wire))
             if not moved and resources.relocate(response, endpoint):
@@ -235,7 +238,7 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 fresh = False
                 tries -= 1
                 continue
-            verdict = classify_answer(status, response.error.code)
+            verdict = classify_answer(status, response.error.code, request.operation)
             if verdict is Verdict.SKEW:
                 verdict = Verdict.RETRY if _learn_skew(response, now, clock, memory) else verdict
             elif verdict is Verdict.EXPIRED and not renewed and resources.credentials.reject(credentials):
@@ -257,13 +260,22 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
         if tries >= policy.max_retries:
             never = verdict is Verdict.UNREACHABLE and not memory.answered
             kind = EndpointUnreachable if never else RetriesExhausted
-            raise _given_up(kind, error, call, clock) from error
+            raise _end(kind, error, call, clock) from error
         delay = policy.delay(tries - 1, clock.draw(), delay_hint)
         if verdict is Verdict.UNREACHABLE and began is not None and not memory.answered:
             delay = min(delay, max(0.0, began + policy.unreachable_for - clock.monotonic()))
         if call.deadline is not None and clock.monotonic() + delay >= call.deadline:
-            raise _given_up(DeadlineExceeded, error, call, clock) from error
+            raise _end(DeadlineExceeded, error, call, clock) from error
         yield Pause(delay)
+
+
+def _failed_late(response: Response) -> bool:
+    """Whether an answer that began as a success is an error after all; then with the status it deserves."""
+    error = parse_error(response.body)
+    if not error.code and not error.message:
+        return False
+    response.status = late_status(error.code)
+    return True
 
 
 def _admitted(limiter: RateLimiter, call: Call, clock: Clock) -> Generator[Effect, Any, None]:
@@ -302,18 +314,7 @@ def _learn_skew(response: Response, now: float, clock: Clock, memory: Memory) ->
     return True
 
 
-def _given_up(kind: type[S3KVError], last: S3KVError, call: Call, clock: Clock) -> S3KVError:
-    """The error that ends the tries, with the facts of the last failure."""
-    times = "once" if call.attempts <= 1 else f"{call.attempts} times"
-    reason = "the store's timeout passed" if kind is DeadlineExceeded else "given up"
-    return kind(
-        f"{reason} after trying {times}: {last.message}",
-        operation=last.operation,
-        key=last.key,
-        status=last.status,
-        code=last.code,
-        request_id=last.request_id,
-        host_id=last.host_id,
-        attempts=call.attempts,
-        elapsed=clock.monotonic() - call.started,
-    )
+def _end(kind: type[S3KVError], last: S3KVError, call: Call, clock: Clock) -> S3KVError:
+    error = given_up(kind, last, call.attempts, clock.monotonic() - call.started)
+    error.attempts = call.attempts
+    return error

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 from ..call import Call
 from ..errors import (
     BucketNotFound,
     ConditionFailed,
+    DeadlineExceeded,
     KeyNotFound,
     PermissionDenied,
     S3KVError,
@@ -13,6 +16,8 @@ from ..errors import (
 )
 from ..messages import Request, Response
 from ..xml import parse_error
+
+E = TypeVar("E", bound=S3KVError)
 
 _MASKED_404 = "; S3 answers 403 also for a key that does not exist when the caller may not list the bucket"
 
@@ -57,6 +62,37 @@ def service_error(response: Response, request: Request, call: Call, now: float) 
         attempts=call.attempts,
         elapsed=now - call.started,
     )
+
+
+def retold(kind: type[E], message: str, last: S3KVError, **facts: Any) -> E:
+    """An error of another kind about the same failure.
+
+    Args:
+        **facts: What is to be said differently, as the exception's own keywords.
+    """
+    known = {
+        "operation": last.operation,
+        "key": last.key,
+        "status": last.status,
+        "code": last.code,
+        "request_id": last.request_id,
+        "host_id": last.host_id,
+        "attempts": last.attempts,
+        "elapsed": last.elapsed,
+    }
+    return kind(message, **{**known, **facts})
+
+
+def given_up(kind: type[S3KVError], last: S3KVError, tries: int, elapsed: float | None) -> S3KVError:
+    """The error that ends the tries, with the facts of the last failure.
+
+    Args:
+        tries: How many there were.
+        elapsed: Seconds since the operation began.
+    """
+    times = "once" if tries <= 1 else f"{tries} times"
+    reason = "the store's timeout passed" if kind is DeadlineExceeded else "given up"
+    return retold(kind, f"{reason} after trying {times}: {last.message}", last, elapsed=elapsed)
 
 
 def describe(error: S3KVError, call: Call, now: float) -> S3KVError:

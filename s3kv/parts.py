@@ -1,0 +1,182 @@
+"""Writing an object in parts: begun, sent in parallel, completed; forgotten by the store if that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from .core import Core
+from .errors import ServiceError
+from .messages import Pairs
+from .operations.conditional_write import Refused
+from .operations.conditions import WRITE_ID_HEADER, new_write_id
+from .operations.multipart import (
+    MAX_PARTS,
+    abort_upload,
+    complete_upload,
+    create_upload,
+)
+from .operations.pause import pause
+from .pipeline.batch import Entry
+from .pipeline.life import Effect
+from .values import StorageGeneration, TimestampedStorageGeneration
+
+P = TypeVar("P")
+
+# Parts in flight at once: beyond this, one object gets no faster, only others slower.
+IN_FLIGHT = 10
+
+# Seconds that the store has to forget an upload: after Ctrl-C, which waits for nothing, and otherwise.
+_ABORT_SOON = 2.0
+_ABORT = 10.0
+# Seconds to wait for that when the timeout has passed already.
+_PATIENCE = 0.25
+
+
+class Target(NamedTuple):
+    """What is to be written.
+
+    Attributes:
+        core: The bucket.
+        name: The key relative to the store.
+        full: The full key.
+        timeout: Seconds for all of it; None for no limit.
+        started: Monotonic time from which they count.
+    """
+
+    core: Core
+    name: str
+    full: str
+    timeout: float | None
+    started: float
+
+    def run(self, operation: Callable[..., Generator[Effect, Any, Any]], *arguments: Any) -> Any:
+        """Run an operation on the object."""
+        return self.core.run(operation, self.name, self.timeout, self.full, *arguments, since=self.started)
+
+    @property
+    def late(self) -> bool:
+        """The timeout has passed."""
+        if self.timeout is None:
+            return False
+        return self.core.clock.monotonic() >= self.started + self.timeout
+
+
+class Parts(NamedTuple, Generic[P]):
+    """What an object is made of.
+
+    Attributes:
+        every: The parts, in order, each time it is called.
+        send: The operation that writes one: it gets the key, the upload's id, the part's number, and what
+            ``arguments`` made.
+        arguments: The rest of the operation's arguments, from a part.
+        repeatable: ``every`` may be called more than once.
+    """
+
+    every: Callable[[], Iterable[P]]
+    send: Callable[..., Generator[Effect, Any, str]]
+    arguments: Callable[[P], tuple[Any, ...]]
+    repeatable: bool = True
+
+
+def write_in_parts(
+    target: Target,
+    parts: Parts[Any],
+    headers: Pairs,
+    condition: StorageGeneration | None = None,
+    *,
+    certain: bool = False,
+) -> TimestampedStorageGeneration | Refused:
+    """Write an object in parts if its generation is ``condition``.
+
+    What is held in memory is ten parts at most.
+
+    Args:
+        headers: What the object is to be stored with.
+        condition: An ETag, or NO_VALUE; None for no condition.
+        certain: As for ``write_if``.
+
+    Raises:
+        OutcomeUnknown: an answer was lost, and whether the object was written cannot be known.
+        S3KVError: the store refused, or did not answer.
+    """
+    core = target.core
+    tries = 0
+    while True:
+        try:
+            return _write_once(target, parts, headers, condition, certain)
+        except ServiceError as error:
+            # Another write met the completion, and this one must be done again from its start.
+            if error.code != "ConditionalRequestConflict" or not parts.repeatable:
+                raise
+            tries += 1
+            if tries >= core.policy.max_retries:
+                raise
+        target.core.run(
+            pause,
+            target.name,
+            target.timeout,
+            core.policy.delay(tries - 1, core.clock.draw()),
+            since=target.started,
+        )
+
+
+def _write_once(
+    target: Target, parts: Parts[Any], headers: Pairs, condition: StorageGeneration | None, certain: bool
+) -> TimestampedStorageGeneration | Refused:
+    write_id = new_write_id()
+    upload: str = target.run(create_upload, (*headers, (WRITE_ID_HEADER, write_id)))
+    try:
+        etags = _send(target, parts, upload)
+        outcome: TimestampedStorageGeneration | Refused = target.run(
+            complete_upload, upload, etags, condition, write_id, certain
+        )
+    except BaseException as error:
+        _abort(target, upload, at_once=not isinstance(error, Exception))
+        raise
+    if isinstance(outcome, Refused):
+        _abort(target, upload)
+    return outcome
+
+
+def _send(target: Target, parts: Parts[Any], upload: str) -> list[str]:
+    """Write every part, and return their ETags, in order."""
+    core = target.core
+    # Taken by the batch this moment; what is in flight holds its own part, and nobody else does.
+    taken: dict[int, Any] = {}
+
+    def numbers() -> Iterator[int]:
+        for number, part in enumerate(parts.every(), 1):
+            if number > MAX_PARTS:
+                raise ValueError(f"the value is too long: it has more than {MAX_PARTS:,} parts")
+            taken[number] = part
+            yield number
+
+    def begin(number: int) -> Entry[int]:
+        return core.entry(
+            number,
+            parts.send,
+            target.name,
+            target.timeout,
+            target.full,
+            upload,
+            number,
+            *parts.arguments(taken.pop(number)),
+            since=target.started,
+        )
+
+    etags: dict[int, str] = {}
+    for entry in core.batch(begin, numbers(), target.timeout, window=IN_FLIGHT):
+        if entry.error is not None:
+            raise entry.error
+        etags[entry.item] = entry.result
+    return [etags[number] for number in sorted(etags)]
+
+
+def _abort(target: Target, upload: str, *, at_once: bool = False) -> None:
+    """Have the store forget the upload, whatever else has gone wrong."""
+    task = target.core.aside(
+        abort_upload, target.name, _ABORT_SOON if at_once else _ABORT, target.full, upload
+    )
+    if not at_once:
+        task.done.acquire(timeout=_PATIENCE if target.late else _ABORT)

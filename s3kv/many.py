@@ -11,20 +11,23 @@ from .errors import BatchError, InvalidKey
 from .keyrange import KeyRange
 from .keys import check_key, key_text
 from .listings import Listings
+from .messages import Body
 from .operations.delete_many import MAX_KEYS, delete_objects
 from .operations.read import Found, get_object
 from .operations.stat import Missing
-from .operations.write import payload, put_object
+from .operations.write import put_object
+from .payload import LARGE_VALUE, Source, open_value
 from .pipeline.batch import Entry
 from .progress import Progress, show_progress
 from .values import TimestampedStorageGeneration
+from .writing import Writing
 
 T = TypeVar("T")
 
 OnMissing = Literal["raise", "skip"]
 
 
-class Batches(Listings):
+class Batches(Listings, Writing):
     """The methods of a store that are about many keys each."""
 
     __slots__ = ()
@@ -153,21 +156,29 @@ class Batches(Listings):
         active: set[str] = set()
         # Keys whose last pair so far cannot be put.
         spoilt: set[str] = set()
+        # A value that is not sent in one request: it has the batch for itself.
+        large: list[tuple[str, Body | Source]] = []
 
-        def valid() -> Iterator[tuple[str, str, Any]]:
-            for pair in items.items() if isinstance(items, Mapping) else items:
-                key, value = pair
+        def valid() -> Iterator[tuple[str, str, Body]]:
+            for key, value in pairs:
                 if not isinstance(key, (str, bytes)):
                     key_text(key)
                 try:
                     name = key_text(key)
-                    yield name, check_key(path, name), payload(value)
+                    full = check_key(path, name)
+                    opened = open_value(value)
                 except (InvalidKey, TypeError, ValueError) as error:
                     spoilt.add(_shown(key))
                     errors[_shown(key)] = error
                     results.pop(_shown(key), None)
+                    continue
+                body = opened.whole if isinstance(opened, Source) else opened
+                if body is None or len(body) > LARGE_VALUE:
+                    large.append((name, opened))
+                    return
+                yield name, full, body
 
-        def begin(item: tuple[str, str, Any]) -> Entry[tuple[str, str, Any]] | None:
+        def begin(item: tuple[str, str, Body]) -> Entry[tuple[str, str, Body]] | None:
             name, full, body = item
             if name in active:
                 return None
@@ -175,22 +186,35 @@ class Batches(Listings):
             spoilt.discard(name)
             return core.entry(item, put_object, name, timeout, full, body, core.copies.sha256(body), ())
 
+        def ended(name: str, stamp: Any, error: BaseException | None) -> None:
+            if error is not None:
+                errors[name] = _ours(error)
+                results.pop(name, None)
+            else:
+                results[name] = stamp
+                errors.pop(name, None)
+
         self._check_open()
         bar = show_progress(progress, "put", items)
         with bar:
-            for entry in core.batch(begin, valid(), timeout):
-                name = entry.item[0]
-                active.discard(name)
-                if name in spoilt:
-                    # A pair that came later is what counts.
-                    pass
-                elif entry.error is not None:
-                    errors[name] = _ours(entry.error)
-                    results.pop(name, None)
-                else:
-                    results[name] = entry.result
-                    errors.pop(name, None)
-                bar.step(len(entry.item[2]))
+            pairs = iter(items.items() if isinstance(items, Mapping) else items)
+            while True:
+                for entry in core.batch(begin, valid(), timeout):
+                    name = entry.item[0]
+                    active.discard(name)
+                    # Where a pair that cannot be put came later, that is what counts.
+                    if name not in spoilt:
+                        ended(name, entry.result, entry.error)
+                    bar.step(len(entry.item[2]))
+                if not large:
+                    break
+                name, opened = large.pop()
+                spoilt.discard(name)
+                try:
+                    ended(name, self._put_opened(name, opened), None)
+                except Exception as error:
+                    ended(name, None, error)
+                bar.step(0)
         if errors:
             raise failed("put", errors, results)
         return results

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 
 from .errors import MalformedResponse
@@ -9,7 +11,7 @@ from .etag import quoted
 from .xml import parse
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_RESULTS = frozenset({"CompleteMultipartUploadResult", "CopyObjectResult", "CopyPartResult"})
+_MD5 = re.compile(r'"?([0-9a-f]{32})"?').fullmatch
 
 
 def complete_body(etags: Sequence[str]) -> bytes:
@@ -34,21 +36,42 @@ def parse_upload_id(data: bytes) -> str:
     Raises:
         MalformedResponse: there is none.
     """
+    # The name of the root is not the same everywhere.
     root = parse(data)
     upload = root.value("UploadId").strip()
-    if root.name != "InitiateMultipartUploadResult" or not upload:
-        raise MalformedResponse(f"the answer that begins an upload is <{root.name[:60]}> and has no id")
+    if not upload:
+        raise MalformedResponse(f"the answer that begins an upload, <{root.name[:60]}>, has no UploadId")
     return upload
 
 
 def parse_etag(data: bytes) -> str:
-    """The quoted ETag in the answer to a copy, or to the completion of an upload.
+    """The quoted ETag in the answer to a copy.
 
     Raises:
         MalformedResponse: there is none.
     """
     root = parse(data)
     etag = quoted(root.value("ETag").strip())
-    if root.name not in _RESULTS or not etag:
+    if not etag:
         raise MalformedResponse(f"the answer is <{root.name[:60]}> and has no ETag")
     return etag
+
+
+def parse_completed(data: bytes, parts: Sequence[str]) -> str:
+    """The quoted ETag in the answer to the completion of an upload.
+
+    Args:
+        parts: The ETags of the parts, in order. RADOS Gateway may leave out the object's, which then is,
+            as S3 makes it, the MD5 of their MD5s and their number.
+
+    Raises:
+        MalformedResponse: there is none.
+    """
+    try:
+        return parse_etag(data)
+    except MalformedResponse:
+        digests = [_MD5(part) for part in parts]
+        if b"<ETag" not in data or not all(digests):
+            raise
+    joined = bytes.fromhex("".join(digest[1] for digest in digests if digest))
+    return f'"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"'

@@ -6,19 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from .byterange import WHOLE, parse_slice
-from .errors import DeadlineExceeded, ServiceError
-from .handle import Handle
+from .errors import ServiceError
 from .keys import check_key, key_text
-from .messages import Body, Pairs
 from .operations.conditional_read import read_if
-from .operations.conditional_write import Refused, delete_if, put_if
+from .operations.conditional_write import Refused
 from .operations.conditions import NO_VALUE, UNKNOWN, check_condition
-from .operations.delete import delete_object
 from .operations.pause import pause
 from .operations.read import Found, get_object
 from .operations.stat import Missing, stat_object
-from .operations.write import object_headers, payload, put_object
+from .operations.write import object_headers
 from .values import ObjectInfo, ReadResult, StorageGeneration, TimestampedStorageGeneration
+from .writing import Writing
 
 T = TypeVar("T")
 
@@ -31,7 +29,7 @@ _LONGEST_PAUSE = 1.0
 _MOST_CONTRADICTIONS = 8
 
 
-class SingleKey(Handle):
+class SingleKey(Writing):
     """The methods of a store that are about one key each."""
 
     __slots__ = ()
@@ -90,8 +88,11 @@ class SingleKey(Handle):
 
         Args:
             key: The key.
-            value: Any C-contiguous bytes-like object of up to 5 GiB; it is sent without a copy and
-                must not change meanwhile.
+            value: Any C-contiguous bytes-like object, which is sent without a copy and must not change
+                meanwhile; or a binary file, which is read from where it stands to its end. More than 32 MiB
+                (under a condition that the store itself does not decide: 5 GiB), or a file of unknown
+                length from 8 MiB on, is sent in parts: each 8 MiB long, or longer where 10,000 of them
+                would not do, and ten at a time, which is what is in memory of a file.
             if_equal: Write only if the object's generation is this one, a quoted ETag; or
                 ``StorageGeneration.NO_VALUE``. Default None: no condition.
             if_absent: Write only if no object has the key. Default False.
@@ -105,9 +106,9 @@ class SingleKey(Handle):
         Raises:
             ConditionFailed: the condition does not hold; nothing was written.
             OutcomeUnknown: an answer was lost, and whether a conditional write was done cannot be known.
-            TypeError: the value is not bytes-like.
-            ValueError: both conditions, a generation that cannot be one, or a header that cannot carry the
-                content type or metadata as they are.
+            TypeError: the value is neither bytes-like nor a binary file.
+            ValueError: larger than 48.8 TiB, both conditions, a generation that cannot be one, or a header
+                that cannot carry the content type or metadata as they are.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
 
         Example:
@@ -201,7 +202,7 @@ class SingleKey(Handle):
 
         Args:
             key: The key.
-            value: Any bytes-like object; None deletes.
+            value: As for :meth:`put`; None deletes.
             if_equal: The generation that the object must have, a quoted ETag; or
                 ``StorageGeneration.NO_VALUE`` for a key that must not exist. Default None: no condition.
 
@@ -272,52 +273,6 @@ class SingleKey(Handle):
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(tries, 10))
             self._run(pause, name, clock.draw() * longest, since=started)
             tries += 1
-
-    # ---------------------------------------------------------------- helpers
-
-    def _put(
-        self,
-        key: str | bytes,
-        value: Any,
-        condition: StorageGeneration | None,
-        headers: Pairs,
-        *,
-        since: float | None = None,
-        certain: bool = False,
-    ) -> TimestampedStorageGeneration | Refused:
-        name = key_text(key)
-        full = check_key(self._path, name)
-        body = payload(value)
-        started = self._core.clock.monotonic() if since is None else since
-        digest = self._digest(name, body, started)
-        if condition is None:
-            return self._run(put_object, name, full, body, digest, headers, since=started)
-        return self._run(put_if, name, full, body, digest, headers, condition, certain, since=started)
-
-    def _digest(self, name: str, body: Body, started: float) -> str:
-        """SHA-256, computed here and not on the executor, whose threads are for requests."""
-        clock, left = self._core.clock, self._timeout
-        if left is not None:
-            left = max(0.0, started + left - clock.monotonic())
-        try:
-            return self._core.copies.sha256(body, left)
-        except TimeoutError as error:
-            raise DeadlineExceeded(
-                "the store's timeout passed while the put waited for its turn to be hashed",
-                operation="PutObject",
-                key=name,
-                attempts=0,
-                elapsed=clock.monotonic() - started,
-            ) from error
-
-    def _delete(
-        self, key: str | bytes, condition: StorageGeneration | None, *, since: float | None = None
-    ) -> TimestampedStorageGeneration | Refused:
-        name = key_text(key)
-        full = check_key(self._path, name)
-        if condition is None:
-            return self._run(delete_object, name, full, since=since)
-        return self._run(delete_if, name, full, condition, since=since)
 
 
 def demanded(outcome: TimestampedStorageGeneration | Refused) -> TimestampedStorageGeneration:

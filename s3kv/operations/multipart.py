@@ -13,7 +13,7 @@ from ..call import Call
 from ..errors import MalformedResponse
 from ..etag import required
 from ..messages import Body, Pairs, Request, Response
-from ..multipart_xml import complete_body, parse_etag, parse_upload_id
+from ..multipart_xml import complete_body, parse_completed, parse_etag, parse_upload_id
 from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import describe, service_error
 from ..values import StorageGeneration
@@ -131,7 +131,7 @@ def complete_upload(
         lambda told: Request(
             "CompleteMultipartUpload", "POST", key, (("uploadId", upload),), typed + told, body, digest
         ),
-        lambda response: parse_etag(response.body),
+        lambda response: parse_completed(response.body, etags),
         traces=frozenset({"NoSuchUpload"}),
     )
     return (yield from write_if(resources, call, key, write, condition, write_id, certain))

@@ -52,31 +52,6 @@ def put_object(
     raise service_error(response, request, call, resources.clock.monotonic())
 
 
-def payload(value: object) -> Body:
-    """The bytes-like object as something that can be sent without a copy.
-
-    Raises:
-        TypeError: not bytes-like, or not contiguous.
-        ValueError: larger than one PUT may be.
-    """
-    if isinstance(value, bytes):
-        body: Body = value
-    else:
-        try:
-            view = memoryview(value)  # type: ignore[arg-type]
-        except TypeError:
-            raise TypeError(
-                "a value is a bytes-like object (bytes, bytearray, memoryview, array), not "
-                f"{type(value).__name__}"
-            ) from None
-        if not view.c_contiguous:
-            raise TypeError("a value's buffer must be C-contiguous; make a copy of it first")
-        body = view.cast("B") if view.nbytes else b""
-    if len(body) > MAX_PUT_BYTES:
-        raise ValueError(f"a value of {len(body):,} bytes is larger than the 5 GiB that one PUT allows")
-    return body
-
-
 def object_headers(content_type: str | None, metadata: Mapping[str, str] | None) -> Pairs:
     """The headers that an object is stored with.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from . import forksafe
 from ._version import __version__
 from .call import Call
+from .callers import Callers
 from .clock import Clock
 from .context import Context, resolve
 from .credentials.value import CredentialsSource
@@ -31,6 +32,8 @@ from .spec.spec import Spec
 from .transport.protocol import Transport
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import requests
 
 T = TypeVar("T")
@@ -94,6 +97,7 @@ class Core:
         self._batches: set[Batch[Any]] = set()
         self._timer = timer
         self._executor = executor
+        self.callers = Callers()
         self._transport = transport or _make_transport(session, self.settings)
 
     @property
@@ -245,6 +249,10 @@ class Core:
         self._find_executor().begin(task)
         return task
 
+    def later(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:
+        """Have ``function``, which may wait for operations, called in another thread."""
+        return self.callers.submit(self._find_executor().limit, function, *arguments, **options)
+
     def _find_executor(self) -> RequestExecutor:
         if self._executor is None:
             self._executor = self.resolved.s3_request_concurrency.executor(os.environ)
@@ -258,6 +266,7 @@ class Core:
         for batch in list(self._batches):
             batch.interrupt(StoreClosed("the store was closed meanwhile"))
         self._transport.close()
+        self.callers.close()
 
     def __del__(self) -> None:
         # A store that is forgotten, not closed, must not leave its sockets to the collector.

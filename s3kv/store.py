@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from itertools import chain
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .copies import Copies
+from .futures import Futures
 from .keyrange import KeyRange
 from .keys import check_key, key_text
 from .many import Batches, failed
@@ -15,6 +16,9 @@ from .operations.stat import Missing, head_object
 from .progress import Progress
 from .ranges import Ranges
 from .single import SingleKey
+
+if TYPE_CHECKING:
+    from .doctor import Report
 
 T = TypeVar("T")
 
@@ -51,6 +55,36 @@ class Store(SingleKey, Ranges, Copies, Batches, MutableMapping[str, bytes]):
     """
 
     __slots__ = ()
+
+    @property
+    def futures(self) -> Futures:
+        """The same one-key methods, each of which returns a ``concurrent.futures.Future`` at once.
+
+        Example:
+            >>> pending = store.futures.get("a.txt")                # doctest: +SKIP
+            >>> pending.result()                                    # doctest: +SKIP
+        """
+        return Futures(self)
+
+    def doctor(self, *, write: bool = False) -> Report:
+        """Try what may be done with the store, and say what was found and what to do about it.
+
+        Args:
+            write: Also write, under a key of its own that begins with ``.s3kv-doctor-`` and is removed
+                again: that is how a store which ignores conditions is found out. Default False: nothing is
+                written.
+
+        Returns:
+            A tuple of checks, each with ``name``, ``outcome`` (``"ok"``, ``"warning"`` or ``"failure"``),
+            ``detail`` and ``advice``; printed, it is a table. What fails is in there, not raised.
+
+        Example:
+            >>> print(store.doctor(write=True))                     # doctest: +SKIP
+        """
+        from .doctor import examine
+
+        self._check_open()
+        return examine(self, write=write)
 
     # ---------------------------------------------------------------- mapping
 

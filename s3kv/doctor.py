@@ -23,8 +23,8 @@ Outcome = Literal["ok", "warning", "failure"]
 _OTHER = StorageGeneration('"00000000000000000000000000000000"')
 
 _NOT_ATOMIC = (
-    "s3kv then looks at the object first, so one writer is safe; but of two at the same moment both may win: "
-    "do not let several writers change a key"
+    "s3kv then looks at the object first, so one writer is safe; but of two at the same moment both may "
+    "win: do not let several writers change a key"
 )
 
 

@@ -7,6 +7,7 @@ import itertools
 import random
 import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -33,6 +34,7 @@ HONOURING: tuple[type[LocalProcessServer], ...] = tuple(
 )
 
 _ONE_IN = 3
+_REFUSED = 300
 _HOP_BY_HOP = ("connection", "keep-alive", "transfer-encoding", "content-length")
 _NO_BODY = (204, 304)
 
@@ -75,8 +77,8 @@ class Between:
     Args:
         server: Where requests go.
         meet: So many writes wait for each other, the first ones, and then go through together.
-        lost: Of each three writes one is carried out and its answer is not passed on: the connection
-            ends instead. Which one is drawn at random.
+        lost: Of each three writes one is answered by the server, and the answer is not passed on: the
+            connection ends instead. Which one is drawn at random. The first success is always lost.
         seed: Decides what is drawn.
 
     Attributes:
@@ -88,6 +90,8 @@ class Between:
         self._upstream = urlsplit(server.endpoint).netloc
         self._lock = threading.Lock()
         self._losses = _one_of_each_three(seed) if lost else itertools.repeat(False)
+        # Otherwise it would be a matter of chance whether the only success of a race is among the lost.
+        self._loses_success = lost
         self._to_meet = meet
         self._meeting = threading.Barrier(max(1, meet))
         # One after the other, each from its start to its end, where the server has no lock of its own.
@@ -137,6 +141,8 @@ class Between:
             answer = self._send(method, target, headers, body)
         with self._lock:
             lost = next(self._losses)
+            if self._loses_success and answer[0].status < _REFUSED:
+                lost, self._loses_success = True, False
             self.answers_lost += lost
         return None if lost else answer
 
@@ -196,8 +202,6 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Tell the proxy, instead of the screen."""
-        import sys
-
         error = sys.exc_info()[1]
         assert error is not None
         self.between.failed(error)

@@ -1,11 +1,9 @@
-"""Conditions on real servers: what holds is done, what does not is not, and of those who race one wins."""
+"""Conditions on real servers: what holds is done, and what does not is not."""
 
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,9 +12,7 @@ import s3kv
 from s3kv import StorageGeneration
 from tests.contract.behind import Behind
 from tests.contract.direct import Direct
-from tests.contract.racing import atomic_store
 from tests.contract.test_servers import marks_of
-from tests.servers import LocalProcessServer
 from tests.servers.departures import CONDITIONS
 
 feature = pytest.mark.feature
@@ -235,59 +231,3 @@ def test_a_missing_bucket_is_no_condition_that_failed(
     store = open_store(bucket="no-such-bucket", **options)
     with pytest.raises(s3kv.BucketNotFound):
         store.put("key", NEW, if_absent=True)
-
-
-# ---------------------------------------------------------------------------------------------- races
-
-
-@pytest.fixture
-def atomic(server: LocalProcessServer, open_store: OpenStore, credentials: None) -> Iterator[s3kv.Store]:
-    """Return a store on which conditional writes are atomic."""
-    with atomic_store(server.name, open_store) as opened:
-        yield opened
-
-
-@pytest.mark.parametrize("racers", [8])
-def test_of_those_who_create_an_object_at_once_one_wins(atomic: s3kv.Store, racers: int) -> None:
-    """Its bytes are there, and the others are told that they came too late."""
-    start = threading.Barrier(racers)
-
-    def create(number: int, key: str) -> bool:
-        start.wait(30)
-        try:
-            atomic.put(key, b"value of %d" % number, if_absent=True)
-        except s3kv.ConditionFailed:
-            return False
-        return True
-
-    with ThreadPoolExecutor(racers) as threads:
-        for key in ("one", "two"):
-            won = list(threads.map(create, range(racers), [key] * racers))
-            assert won.count(True) == 1
-            assert atomic.get(key) == b"value of %d" % won.index(True)
-
-
-def test_a_counter_that_many_compare_and_swap_loses_no_step(atomic: s3kv.Store) -> None:
-    """Each of them reads, and writes only over what it has read."""
-    racers, steps = 8, 2
-    start = threading.Barrier(racers)
-    atomic.put("counter", b"0")
-
-    def count(_: int) -> int:
-        tries = 0
-        start.wait(30)
-        for _step in range(steps):
-            while True:
-                tries += 1
-                found = atomic.read("counter")
-                value = b"%d" % (int(found.value) + 1)
-                stamp = atomic.write("counter", value, if_equal=found.stamp.generation)
-                if stamp.generation != UNKNOWN:
-                    break
-        return tries
-
-    with ThreadPoolExecutor(racers) as threads:
-        tries = sum(threads.map(count, range(racers)))
-    assert atomic.get("counter") == b"%d" % (racers * steps)
-    # Otherwise nobody met anybody, and this has shown nothing.
-    assert tries > racers * steps

@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 import s3kv
 from tests.contract.behind import Behind
@@ -150,93 +147,3 @@ def test_clear_needs_no_request_for_each_key(open_store: Any, credentials: None,
     store.clear()
     assert [sent.method for sent in session.sent] == ["GET", "POST"]
     assert len(store) == 0
-
-
-KEYS = st.sampled_from(["a", "b", "b/c", "b/d", "e é+%"])
-VALUES = st.binary(max_size=3)
-
-
-def machine(store: s3kv.Store) -> type[RuleBasedStateMachine]:
-    """Return a machine that does the same to a store and to a dict."""
-
-    class Same(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            store.clear()
-            self.model: dict[str, bytes] = {}
-
-        @rule(items=st.lists(st.tuples(KEYS, VALUES), max_size=6))
-        def put_many(self, items: list[tuple[str, bytes]]) -> None:
-            assert store.put_many(items).keys() == dict(items).keys()
-            self.model.update(items)
-
-        @rule(items=st.dictionaries(KEYS, VALUES), more=st.dictionaries(st.just("keyword"), VALUES))
-        def update(self, items: dict[str, bytes], more: dict[str, bytes]) -> None:
-            store.update(items, **more)
-            self.model.update(items, **more)
-
-        @rule(keys=st.lists(KEYS, max_size=6))
-        def get_many(self, keys: list[str]) -> None:
-            there = {key: self.model[key] for key in keys if key in self.model}
-            assert store.get_many(keys, on_missing="skip") == there
-            try:
-                found = store.get_many(keys)
-                missing = set()
-            except s3kv.BatchError as error:
-                found, missing = error.results, set(error.errors)
-            assert (found, missing) == (there, set(keys) - self.model.keys())
-
-        @rule(keys=st.lists(KEYS, max_size=6))
-        def delete_many(self, keys: list[str]) -> None:
-            assert store.delete_many(keys) == len(set(keys))
-            for key in keys:
-                self.model.pop(key, None)
-
-        @rule(first=KEYS, end=KEYS)
-        def delete_range(self, first: str, end: str) -> None:
-            chosen = [key for key in self.model if first <= key < end]
-            assert store.delete_range(s3kv.KeyRange(first, end)) == len(chosen)
-            for key in chosen:
-                del self.model[key]
-
-        @rule(prefix=st.sampled_from(["b", "b/", "e é", "x"]))
-        def delete_prefix(self, prefix: str) -> None:
-            chosen = [key for key in self.model if key.startswith(prefix)]
-            assert store.delete_prefix(prefix) == len(chosen)
-            for key in chosen:
-                del self.model[key]
-
-        @rule(key=KEYS, default=st.none() | VALUES)
-        def pop(self, key: str, default: bytes | None) -> None:
-            assert store.pop(key, default) == self.model.pop(key, default)
-
-        @rule(key=KEYS, default=VALUES)
-        def setdefault(self, key: str, default: bytes) -> None:
-            assert store.setdefault(key, default) == self.model.setdefault(key, default)
-
-        @rule()
-        def popitem(self) -> None:
-            try:
-                key, found = store.popitem()
-            except KeyError:
-                assert self.model == {}
-            else:
-                assert self.model.pop(key) == found
-
-        @rule()
-        def clear(self) -> None:
-            store.clear()
-            self.model.clear()
-
-        @invariant()
-        def same(self) -> None:
-            assert list(store.items()) == sorted(self.model.items())
-
-    return Same
-
-
-def test_batches_come_out_as_they_would_with_a_dict(store: s3kv.Store, server: Any) -> None:
-    """Whatever is done, in whatever order; on one server, since all of it is about s3kv."""
-    if server.name != "moto":
-        pytest.skip("what the model checks is not the server's")
-    run_state_machine_as_test(machine(store), settings=settings(max_examples=8, stateful_step_count=12))

@@ -1,11 +1,8 @@
-"""Read, change, write back: ``modify`` on real servers, alone and among many."""
+"""Read, change, write back: ``modify`` on real servers."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,8 +11,7 @@ import s3kv
 from s3kv import StorageGeneration
 from tests.contract.behind import Behind
 from tests.contract.conftest import OpenStore, RecordingSession
-from tests.contract.racing import READS, atomic_store
-from tests.servers import LocalProcessServer
+from tests.contract.racing import READS
 
 
 def writes(session: RecordingSession) -> list[str]:
@@ -180,36 +176,3 @@ def test_the_timeout_bounds_all_the_tries_together(open_store: OpenStore, creden
     assert len(tries) > 1
     assert caught.value.key == "key"
     assert writer.get("key") == b"%d" % len(tries)
-
-
-# ---------------------------------------------------------------------------------------------- races
-
-
-@pytest.fixture
-def atomic(server: LocalProcessServer, open_store: OpenStore, credentials: None) -> Iterator[s3kv.Store]:
-    """Return a store on which conditional writes are atomic."""
-    with atomic_store(server.name, open_store) as opened:
-        yield opened
-
-
-def test_a_counter_that_many_modify_loses_no_step(atomic: s3kv.Store) -> None:
-    """From none at all: the first step makes the object."""
-    racers, steps = 8, 2
-    start = threading.Barrier(racers)
-    calls = threading.Semaphore(0)
-
-    def count(old: bytes | None) -> bytes:
-        calls.release()
-        return b"%d" % (int(old or b"0") + 1)
-
-    def step(_: int) -> None:
-        start.wait(30)
-        for _step in range(steps):
-            atomic.modify("counter", count)
-
-    with ThreadPoolExecutor(racers) as threads:
-        list(threads.map(step, range(racers)))
-    assert atomic.get("counter") == b"%d" % (racers * steps)
-    # Otherwise nobody met anybody, and this has shown nothing.
-    for _ in range(racers * steps + 1):
-        assert calls.acquire(blocking=False)

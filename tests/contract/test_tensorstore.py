@@ -6,6 +6,7 @@ Both libraries do the same at places of their own in one bucket, and both read a
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -18,8 +19,9 @@ from tests.contract.conftest import OpenStore
 from tests.contract.theirs import Theirs
 from tests.servers import LocalProcessServer, MotoServer, SeaweedFSServer
 
-# Operations on each server, in sequences of so many; 2,000 take about a minute.
-OPERATIONS = 200
+# Operations on each server, in sequences of so many; 2,000 take about a minute. Read here: no test sees the
+# variable.
+OPERATIONS = int(os.environ.get("S3KV_TEST_OPERATIONS", "200"))
 LENGTH = 100
 
 pytestmark = [

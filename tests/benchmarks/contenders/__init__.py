@@ -4,16 +4,17 @@ One module a client, which imports the client only where it is used, so that lis
 nothing. Each has ``PACKAGE``, its distribution, and ``WAYS``: by style, the ways worth trying; the best
 one counts. What a way is built to depends on the style:
 
-==========  ==================================================
-get         ``(key) -> bytes``
-get_large   ``(key) -> bytes``
-get_into    ``(key, bytearray) -> None``
-get_many    ``(keys) -> dict[key, bytes]``
-iter_many   ``(keys) -> iterator of (key, bytes)``
-list        ``() -> list of keys``
-put_large   ``(key, bytes) -> anything``
-put_many    ``(dict[key, bytes]) -> anything``
-==========  ==================================================
+================  ==============================================
+get               ``(key) -> bytes``
+get_large         ``(key) -> bytes``
+get_into          ``(key, bytearray) -> None``
+get_many          ``(keys) -> dict[key, bytes]``
+get_many_limited  the same, ``task.limit`` in flight
+iter_many         ``(keys) -> iterator of (key, bytes)``
+list              ``() -> list of keys``
+put_large         ``(key, bytes) -> anything``
+put_many          ``(dict[key, bytes]) -> anything``
+================  ==============================================
 """
 
 from __future__ import annotations

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 from ..task import Task
 
 PART = 16 << 20
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,21 @@ def pooled_get(get: Callable[[str], bytes], threads: int) -> Callable[[Sequence[
         return dict(zip(keys, pool.map(get, keys), strict=True))
 
     return get_many
+
+
+def taken_by_threads(act: Callable[[T], object], items: Iterable[T], threads: int) -> None:
+    """Act on every item by bare threads that take the next one each: no pool, no futures."""
+    left = iter(items)
+
+    def take() -> None:
+        for item in left:
+            act(item)
+
+    takers = [Thread(target=take) for _ in range(threads)]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join()
 
 
 def pooled_put(

@@ -19,7 +19,9 @@ def _client(task: Task) -> Any:
     from minio import Minio
 
     place = task.place
-    trust = {"cert_reqs": "CERT_REQUIRED", "ca_certs": place.ca_file} if place.ca_file else {}
+    trust: dict[str, Any] = (
+        {"cert_reqs": "CERT_REQUIRED", "ca_certs": place.ca_file} if place.ca_file else {}
+    )
     return Minio(
         endpoint=place.address,
         access_key=place.access_key,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..task import REGION, Task
-from .ways import Way, parts, pooled_get, pooled_put
+from .ways import Way, parts, pooled_get, pooled_put, taken_by_threads
 
 PACKAGE = "obstore"
 
@@ -19,7 +19,7 @@ def _store(task: Task) -> Any:
     from obstore.store import S3Store
 
     place = task.place
-    options: dict[str, Any] = {"allow_http": True}
+    options: Any = {"allow_http": True}
     if place.ca_file:
         options["root_certificate"] = Path(place.ca_file).read_bytes()
     return S3Store(
@@ -137,6 +137,21 @@ def _get_many_threads(task: Task, threads: int) -> Callable[[Sequence[str]], dic
     return pooled_get(_get(task), threads)
 
 
+def _get_many_bare(task: Task, threads: int) -> Callable[[Sequence[str]], dict[str, bytes]]:
+    store = _store(task)
+
+    def get_many(keys: Sequence[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+
+        def get(key: str) -> None:
+            found[key] = store.get(key).bytes().to_bytes()
+
+        taken_by_threads(get, keys, threads)
+        return found
+
+    return get_many
+
+
 def _list(task: Task) -> Callable[[], list[str]]:
     store = _store(task)
     return lambda: [entry["path"] for chunk in store.list(chunk_size=1000) for entry in chunk]
@@ -164,6 +179,15 @@ def _put_many_threads(task: Task, threads: int) -> Callable[[Mapping[str, bytes]
     return pooled_put(_put(task, multipart=False), threads)
 
 
+def _put_many_bare(task: Task, threads: int) -> Callable[[Mapping[str, bytes]], object]:
+    store = _store(task)
+
+    def put(item: tuple[str, bytes]) -> None:
+        store.put(item[0], item[1], use_multipart=False)
+
+    return lambda items: taken_by_threads(put, items.items(), threads)
+
+
 WAYS = {
     "get": [Way("get", _get)],
     "get_large": [
@@ -182,7 +206,9 @@ WAYS = {
         Way("get_async, 128 at a time", partial(_get_many, width=128)),
         Way("get_range_async, 32 at a time", partial(_get_many_ranges, width=32)),
         Way("get_range_async, 128 at a time", partial(_get_many_ranges, width=128)),
-        Way("get, 32 threads", partial(_get_many_threads, threads=32)),
+        Way("get, pool of 32 threads", partial(_get_many_threads, threads=32)),
+        Way("get, 32 bare threads", partial(_get_many_bare, threads=32)),
+        Way("get, 8 bare threads", partial(_get_many_bare, threads=8)),
     ],
     "get_many_limited": [Way("get_async", _get_many)],
     "list": [Way("list", _list)],
@@ -193,6 +219,8 @@ WAYS = {
     "put_many": [
         Way("put_async, 32 at a time", partial(_put_many, width=32)),
         Way("put_async, 128 at a time", partial(_put_many, width=128)),
-        Way("put, 32 threads", partial(_put_many_threads, threads=32)),
+        Way("put, pool of 32 threads", partial(_put_many_threads, threads=32)),
+        Way("put, 32 bare threads", partial(_put_many_bare, threads=32)),
+        Way("put, 8 bare threads", partial(_put_many_bare, threads=8)),
     ],
 }

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..task import Absent, Task
+from ..task import REGION, Absent, Task
 from .ways import Way
 
 PACKAGE = "s3kv"
@@ -23,7 +23,7 @@ def _store(task: Task) -> Any:
     return s3kv.Store(
         bucket=place.bucket,
         endpoint=place.endpoint,
-        aws_region="us-east-1",
+        aws_region=REGION,
         aws_credentials={"type": "environment"},
         **more,
     )
@@ -73,6 +73,7 @@ WAYS = {
     "get_large": [Way("get", _get)],
     "get_into": [Way("get_into", _get_into)],
     "get_many": [Way("get_many", _get_many)],
+    "get_many_limited": [Way("get_many", _get_many)],
     "iter_many": [Way("iter_many", _iter_many)],
     "list": [Way("list", _list)],
     "put_large": [Way("put", _put)],

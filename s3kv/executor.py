@@ -43,6 +43,13 @@ _allocate = threading.Lock
 _identify = threading.get_ident
 
 
+class Bell(Protocol):
+    """Wakes somebody who waits for the outcomes of many tasks."""
+
+    def ring(self) -> None:
+        """Wake them, if they wait; any thread may."""
+
+
 class Task:
     """One operation on its way through the executor.
 
@@ -81,6 +88,11 @@ class Task:
         # Whoever cancelled no longer waits, or is a daemon thread that is about to be stopped for good.
         if not self.call.cancelled:
             self.done.release()
+
+    def settle(self, result: Any, error: BaseException | None) -> Bell | None:
+        """As :meth:`finish`, but whoever has many may be told of all at once: by the bell returned."""
+        self.finish(result, error)
+        return None
 
 
 class _Parking:
@@ -198,7 +210,7 @@ class RequestExecutor:
             call.cancel()
         self.queue.append(task)
         try:
-            self._announce()
+            self.announce()
             if call.deadline is None:
                 task.done.acquire()
             elif not task.done.acquire(timeout=max(0.0, call.deadline + _GRACE - monotonic())):
@@ -222,13 +234,17 @@ class RequestExecutor:
         return task.result
 
     def begin(self, task: Task) -> None:
-        """Queue a task without waiting for it; it tells its batch when it is complete."""
+        """Queue a task without waiting for it."""
+        self.enqueue(task)
+        self.announce()
+
+    def enqueue(self, task: Task) -> None:
+        """Queue a task that is to be announced with others."""
         if self._callers is not None and task.caller not in self._callers:
             task.call.cancel()
         self.queue.append(task)
-        self._announce()
 
-    def _announce(self) -> None:
+    def announce(self) -> None:
         """Make sure that somebody sees what is new in the queue."""
         leader = self._leader
         if not leader.active:
@@ -239,7 +255,7 @@ class RequestExecutor:
     def _resume(self, task: Task) -> None:
         """Queue a task again whose pause is over, before those that have not begun."""
         self.queue.appendleft(task)
-        self._announce()
+        self.announce()
 
     # ---------------------------------------------------------------- the leader
 

@@ -8,7 +8,6 @@ https://www.rfc-editor.org/rfc/rfc9112
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from .errors import MalformedResponse
@@ -53,12 +52,13 @@ class Head(NamedTuple):
     keep_alive: bool
 
 
-def request_head(method: str, target: str, headers: Iterable[tuple[str, str]]) -> bytes:
+def request_head(method: str, target: str, lines: str) -> bytes:
     """The bytes of a request head, the empty line included.
 
-    The caller has made sure that no name or value holds a control character.
+    Args:
+        lines: The header lines, each with its line end. The caller has made sure that no name or value
+            holds a control character.
     """
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers])
     return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
 
 

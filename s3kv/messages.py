@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .pending import Pending
@@ -81,6 +82,11 @@ class Origin(NamedTuple):
         return f"{self.scheme}://{host}:{self.port}"
 
 
+def header_lines(headers: Iterable[tuple[str, str]]) -> str:
+    """Headers as they go on the wire; the caller has made sure that they hold no control character."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])
+
+
 class WireRequest(NamedTuple):
     """A request ready to send: endpoint, headers and signature are settled.
 
@@ -88,7 +94,7 @@ class WireRequest(NamedTuple):
         origin: Where to send it.
         method: The HTTP method.
         target: Path and query exactly as they go on the wire.
-        headers: All headers, the first of them Host.
+        lines: The header lines as they go on the wire, each with its line end, the first of them Host.
         body: The payload.
         data: See :class:`Request`.
         fresh: Do not use a connection that has carried a request before.
@@ -97,10 +103,18 @@ class WireRequest(NamedTuple):
     origin: Origin
     method: str
     target: str
-    headers: list[tuple[str, str]]
+    lines: str
     body: Body = b""
     data: bool = False
     fresh: bool = False
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """Names and values of the headers."""
+        return [
+            (name, value)
+            for name, _, value in (line.partition(": ") for line in self.lines.split("\r\n")[:-1])
+        ]
 
     def __repr__(self) -> str:
         # Not the headers: they hold the signature and the session token.

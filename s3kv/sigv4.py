@@ -53,6 +53,28 @@ class SigningKey:
         return "SigningKey(…)"
 
 
+class PrefixedKey:
+    """A signing key for messages that all begin with the same words."""
+
+    __slots__ = ("_begun", "_outer")
+
+    def __init__(self, key: SigningKey, prefix: str) -> None:
+        self._begun = key._inner.copy()
+        self._begun.update(prefix.encode("utf-8"))
+        self._outer = key._outer
+
+    def sign(self, rest: str) -> str:
+        """The HMAC-SHA-256, in hexadecimal, of the message that goes on with ``rest``."""
+        inner = self._begun.copy()
+        inner.update(rest.encode("ascii"))
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+    def __repr__(self) -> str:
+        return "PrefixedKey(…)"
+
+
 @lru_cache(maxsize=64)
 def signing_key(secret: str, date: str, region: str, service: str = "s3") -> SigningKey:
     """The signing key of a secret for one date (``YYYYMMDD``) and region; cached."""

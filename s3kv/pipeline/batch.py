@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 # Seconds past its deadline after which an operation is given up; normally it ends by itself first.
 _GRACE = 0.1
+# Seconds within which operations that are ready are announced once.
+_TOGETHER = 0.0002
 # Seconds that items are taken while an outcome is ready to be handed out.
 _FILLING = 0.005
 
@@ -46,11 +48,17 @@ class Entry(Operation, Generic[T]):
         self._batch: Batch[T] | None = None
 
     def finish(self, result: Any, error: BaseException | None) -> None:
+        bell = self.settle(result, error)
+        if bell is not None:
+            bell.ring()
+
+    def settle(self, result: Any, error: BaseException | None) -> Batch[T] | None:
         batch = self._batch
-        if batch is not None:
-            self.result = result
-            self.error = error
-            batch.complete(self)
+        if batch is None:
+            return None
+        self.result = result
+        self.error = error
+        return batch if batch.complete(self) else None
 
 
 class Batch(Generic[T]):
@@ -81,6 +89,8 @@ class Batch(Generic[T]):
         self._begin = begin
         self._items: Iterator[T] = iter(items)
         self._window = window
+        # So many outcomes are worth being woken for, whatever else is to come.
+        self._many = max(1, window // 4)
         self._timeout = timeout
         self._outstanding: dict[Entry[T], None] = {}
         self._complete: deque[Entry[T]] = deque()
@@ -91,10 +101,21 @@ class Batch(Generic[T]):
         self._bell = threading.Lock()
         self._bell.acquire()
 
-    def complete(self, entry: Entry[T]) -> None:
-        """Say that an operation has ended; any thread may."""
-        self._complete.append(entry)
-        self._ring()
+    def complete(self, entry: Entry[T]) -> bool:
+        """Say that an operation has ended; any thread may.
+
+        Returns:
+            Whether somebody waits to be told of it. Who expects more may wait with that: to wake a thread
+            for each single one costs more than what it then does.
+        """
+        complete = self._complete
+        complete.append(entry)
+        if not self._asleep:
+            return False
+        if len(complete) >= self._many:
+            self.ring()
+            return False
+        return True
 
     def interrupt(self, error: Exception) -> None:
         """Have the batch end with an error; any thread may."""
@@ -102,9 +123,10 @@ class Batch(Generic[T]):
         # Those in the queue first, so that none of them takes the place of one that ends.
         for entry in reversed(list(self._outstanding)):
             entry.call.interrupt(error)
-        self._ring()
+        self.ring()
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Wake the thread that iterates, if it sleeps; any thread may."""
         if self._asleep:
             self._asleep = False
             # Somebody else may have rung this moment.
@@ -149,32 +171,47 @@ class Batch(Generic[T]):
 
     def _fill(self) -> None:
         """Begin what there is room for; an item that is slow to come keeps no outcome back."""
+        executor = self._executor
+        announced = 0.0
         until = monotonic() + _FILLING
-        while len(self._outstanding) < self._window:
-            if self._complete and monotonic() > until:
-                return
-            if self._held_back:
-                item = self._held_back.pop()
-            elif self._exhausted:
-                break
-            else:
-                try:
-                    item = next(self._items)
-                except StopIteration:
-                    self._exhausted = True
-                    break
-            if self._stopped is not None:
-                return
-            entry = self._begin(item)
-            if entry is None:
-                self._held_back.append(item)
-                break
-            entry._batch = self
-            self._outstanding[entry] = None
-            if self._stopped is not None:
-                # This moment; whoever stopped it may not have seen this one.
-                return
-            self._executor.begin(entry)
+        try:
+            while len(self._outstanding) < self._window:
+                now = monotonic()
+                if self._complete and now > until:
+                    return
+                entry = self._next()
+                if entry is None:
+                    return
+                executor.enqueue(entry)
+                # Items that come one right after the other are announced together.
+                if now - announced > _TOGETHER:
+                    executor.announce()
+                    announced = now
+        finally:
+            executor.announce()
+
+    def _next(self) -> Entry[T] | None:
+        """Make the next operation; None when there is none at the moment."""
+        if self._held_back:
+            item = self._held_back.pop()
+        elif self._exhausted:
+            return None
+        else:
+            try:
+                item = next(self._items)
+            except StopIteration:
+                self._exhausted = True
+                return None
+        if self._stopped is not None:
+            return None
+        entry = self._begin(item)
+        if entry is None:
+            self._held_back.append(item)
+            return None
+        entry._batch = self
+        self._outstanding[entry] = None
+        # If it was stopped this moment, whoever did that may not have seen this one.
+        return entry if self._stopped is None else None
 
     def _sleep(self, ended: Container[Entry[T]]) -> None:
         """Wait until something is complete; give up what should have been by now."""

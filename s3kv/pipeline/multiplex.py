@@ -19,7 +19,7 @@ from ..messages import Await, Pause, WireRequest
 from .operation import Operation
 
 if TYPE_CHECKING:
-    from ..executor import RequestExecutor, Task
+    from ..executor import Bell, RequestExecutor, Task
     from ..transport.connection import Connection
 
 AVAILABLE = hasattr(select, "epoll") and hasattr(os, "eventfd")
@@ -76,9 +76,10 @@ class Multiplexer:
     """The leader of an executor (see :class:`s3kv.executor.Leader`).
 
     Mutable state: ``_exchanges``, the operations that wait for an answer, by file descriptor,
-    ``_unheard``, idle descriptors that made noise and are no longer polled, and ``_check_at`` belong to
-    the thread that leads; the executor sees to it that there is one at most. ``active`` and
-    ``sleeping`` are written by that thread, and ``sleeping`` is cleared by whoever wakes it.
+    ``_unheard``, idle descriptors that made noise and are no longer polled, ``_bells``, batches that are
+    to be told of outcomes, and ``_check_at`` belong to the thread that leads; the executor sees to it that
+    there is one at most. ``active`` and ``sleeping`` are written by that thread, and ``sleeping`` is
+    cleared by whoever wakes it.
     Connections stay registered with ``_poller`` while they lie in their pool; whoever else takes one
     calls :meth:`unwatch` first.
 
@@ -89,6 +90,7 @@ class Multiplexer:
     def __init__(self, executor: RequestExecutor) -> None:
         self._executor = executor
         self._exchanges: dict[int, Operation] = {}
+        self._bells: set[Bell] = set()
         self._check_at = 0.0
         self._unheard: set[int] = set()
         self._poller: select.epoll | None = None
@@ -122,6 +124,7 @@ class Multiplexer:
                 self._start(operation)  # type: ignore[arg-type]
                 del operation
             if not exchanges:
+                self._ring()
                 self.active = False
                 if queue and permits:
                     self.active = True
@@ -132,12 +135,19 @@ class Multiplexer:
             if now >= self._check_at:
                 self._check(now)
                 continue
-            self.sleeping = True
-            if queue and permits:
+            events: list[tuple[int, int]] = []
+            if self._bells:
+                events = poller.poll(0)
+                if not events:
+                    # Nothing more to tell for a while.
+                    self._ring()
+            if not events:
+                self.sleeping = True
+                if queue and permits:
+                    self.sleeping = False
+                    continue
+                events = poller.poll(self._check_at - now)
                 self.sleeping = False
-                continue
-            events = poller.poll(self._check_at - now)
-            self.sleeping = False
             for descriptor, _ in events:
                 waiting = exchanges.get(descriptor)
                 if waiting is not None:
@@ -148,6 +158,10 @@ class Multiplexer:
                     # An idle connection that the store has closed, most likely.
                     self._unheard.add(descriptor)
                     self._forget(descriptor)
+
+    def _ring(self) -> None:
+        while self._bells:
+            self._bells.pop().ring()
 
     def _open(self) -> select.epoll:
         poller = select.epoll()
@@ -253,7 +267,9 @@ class Multiplexer:
         self._executor.hand_off(operation, alone=not self._exchanges and not self._executor.queue)
 
     def _complete(self, operation: Operation, result: Any, error: BaseException | None) -> None:
-        operation.finish(result, error)
+        bell = operation.settle(result, error)
+        if bell is not None:
+            self._bells.add(bell)
         self._executor.release(operation)
 
     def _check(self, now: float) -> None:

@@ -10,7 +10,7 @@ from .. import forksafe
 from ..call import Call
 from ..endpoint import Endpoint
 from ..errors import TransportError
-from ..messages import Pairs, Response, WireRequest
+from ..messages import Pairs, Response, WireRequest, header_lines
 from ..retry import Verdict, classify_answer
 from ..transport.protocol import Transport
 from ..xml import parse_error
@@ -82,8 +82,8 @@ class Place:
                 return self._endpoint
             # Nothing is signed, so any region that every bucket may be in will do.
             start = self._build("us-east-1")
-            headers = [("Host", start.host), *self._headers]
-            request = WireRequest(start.origin, "HEAD", start.bucket_target, headers)
+            lines = header_lines([("Host", start.host), *self._headers])
+            request = WireRequest(start.origin, "HEAD", start.bucket_target, lines)
             try:
                 response = transport.exchange(request, call)
             except TransportError as error:

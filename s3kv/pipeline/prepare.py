@@ -1,12 +1,45 @@
-"""From a request to what goes on the wire: endpoint, headers, signature. No I/O."""
+"""From a request to what goes on the wire: endpoint, headers, signature. No I/O.
+
+Most requests of a second differ in their paths only, so all that they have in common is worked out once:
+what comes before and after the payload's hash and the signature, in what is signed and in what is sent.
+"""
 
 from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import sha256
+from typing import NamedTuple
 
 from ..credentials.value import Credentials
 from ..endpoint import Endpoint
 from ..keys import encode_path
-from ..messages import Pairs, Request, WireRequest
-from ..sigv4 import amz_date, authorization, canonical_query
+from ..messages import Pairs, Request, WireRequest, header_lines
+from ..sigv4 import (
+    ALGORITHM,
+    PrefixedKey,
+    amz_date,
+    canonical_headers,
+    canonical_query,
+    credential_scope,
+    signing_key,
+)
+
+# Stands for the payload's hash; nothing that is sent can have it.
+_HOLE = "\0"
+
+
+class _Mould(NamedTuple):
+    """What requests with the same headers have in common within a second.
+
+    Attributes:
+        signed: What is signed after the query, cut at the payload's hash, which comes twice.
+        key: What signs it.
+        sent: The header lines, cut at the payload's hash and at the signature.
+    """
+
+    signed: tuple[str, str]
+    key: PrefixedKey
+    sent: tuple[str, str, str]
 
 
 def prepare(
@@ -26,34 +59,66 @@ def prepare(
         extra: Headers of every request of the store, to send and sign.
         fresh: Do not send it on a connection that has carried a request before.
     """
-    method = request.method
-    key = request.key
-    path = endpoint.bucket_target if key is None else endpoint.key_prefix + encode_path(key)
-    query = canonical_query(request.query) if request.query else ""
-    headers = [("Host", endpoint.host), *request.headers, *extra]
-    if not credentials.anonymous:
-        date = amz_date(now)
-        headers.append(("x-amz-content-sha256", request.payload_hash))
-        headers.append(("x-amz-date", date))
-        if credentials.token is not None:
-            headers.append(("x-amz-security-token", credentials.token))
-        # Everything so far is signed; what follows may be changed by proxies without harm.
-        signed = [("host", endpoint.host), *headers[1:]]
-        proof = authorization(
-            credentials.access_key,
-            credentials.secret_key,
-            endpoint.region,
-            date,
-            method,
-            path,
-            query,
-            signed,
-            request.payload_hash,
-        )
-        headers.append(("Authorization", proof))
-    if request.body or method in ("PUT", "POST"):
-        headers.append(("Content-Length", str(len(request.body))))
-    headers.append(("Accept-Encoding", "identity"))
-    headers.append(("User-Agent", user_agent))
+    origin, bucket_target, key_prefix, host, region, _ = endpoint
+    _, method, key, pairs, headers, body, digest, data = request
+    path = bucket_target if key is None else key_prefix + encode_path(key)
+    query = canonical_query(pairs) if pairs else ""
+    if credentials.access_key:
+        mould = _mould(headers, extra, host, region, credentials, int(now), user_agent)
+        before, between = mould.signed
+        canonical = f"{method}\n{path}\n{query}\n{before}{digest}{between}{digest}"
+        # As the bytes will be on the wire.
+        signature = mould.key.sign(sha256(canonical.encode("latin-1")).hexdigest())
+        first, second, last = mould.sent
+        lines = f"{first}{digest}{second}{signature}{last}"
+    else:
+        lines = _unsigned(headers, extra, host, user_agent)
+    if body or method == "PUT" or method == "POST":
+        lines = f"{lines}Content-Length: {len(body)}\r\n"
     target = f"{path}?{query}" if query else path
-    return WireRequest(endpoint.origin, method, target, headers, request.body, request.data, fresh)
+    return WireRequest(origin, method, target, lines, body, data, fresh)
+
+
+@lru_cache(maxsize=256)
+def _mould(
+    headers: Pairs,
+    extra: Pairs,
+    host: str,
+    region: str,
+    credentials: Credentials,
+    second: int,
+    user_agent: str,
+) -> _Mould:
+    date = amz_date(second)
+    said = [("Host", host), *headers, *extra, ("x-amz-content-sha256", _HOLE), ("x-amz-date", date)]
+    if credentials.token is not None:
+        said.append(("x-amz-security-token", credentials.token))
+    # Everything so far is signed; what follows may be changed by proxies without harm.
+    lines, names = canonical_headers([("host", host), *said[1:]])
+    before, between = f"{lines}\n{names}\n".split(_HOLE)
+    scope = credential_scope(date, region)
+    key = signing_key(credentials.secret_key, date[:8], region)
+    first, second_part = header_lines(said).split(_HOLE)
+    return _Mould(
+        (before, between),
+        PrefixedKey(key, f"{ALGORITHM}\n{date}\n{scope}\n"),
+        (
+            first,
+            f"{second_part}Authorization: {ALGORITHM} Credential={credentials.access_key}/{scope}, "
+            f"SignedHeaders={names}, Signature=",
+            f"\r\nAccept-Encoding: identity\r\nUser-Agent: {user_agent}\r\n",
+        ),
+    )
+
+
+@lru_cache(maxsize=64)
+def _unsigned(headers: Pairs, extra: Pairs, host: str, user_agent: str) -> str:
+    return header_lines(
+        [
+            ("Host", host),
+            *headers,
+            *extra,
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", user_agent),
+        ]
+    )

@@ -17,7 +17,7 @@ from urllib3.util import make_headers, parse_url
 from ..errors import MalformedResponse, TransportError
 from ..http1 import request_head
 from ..http1_reader import ResponseReader
-from ..messages import Origin
+from ..messages import Origin, header_lines
 from .connection import Connection
 
 
@@ -75,7 +75,7 @@ def open_tunnel(sock: socket.socket, proxy: Proxy, origin: Origin, timeout: floa
     """
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     name = f"{host}:{origin.port}"
-    head = request_head("CONNECT", name, [("Host", name), *proxy.headers.items()])
+    head = request_head("CONNECT", name, header_lines([("Host", name), *proxy.headers.items()]))
     reader = ResponseReader("CONNECT", data=False)
     # Kernel timeouts would stay on the socket and disturb TLS, so this is not marked as plain.
     connection = Connection(sock, tls=True, timeout=timeout)

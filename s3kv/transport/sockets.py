@@ -12,7 +12,7 @@ from .. import forksafe, http1
 from ..call import Call
 from ..errors import TransportError
 from ..http1_reader import ResponseReader
-from ..messages import Origin, Response, Settings, WireRequest
+from ..messages import Origin, Response, Settings, WireRequest, header_lines
 from .connection import COALESCE, Connection
 from .pool import ConnectionPool
 
@@ -121,11 +121,11 @@ class SocketTransport:
 
 def _head(request: WireRequest, connection: Connection) -> bytes:
     if connection.forwarding is None:
-        return http1.request_head(request.method, request.target, request.headers)
+        return http1.request_head(request.method, request.target, request.lines)
     return http1.request_head(
         request.method,
         f"{request.origin}{request.target}",
-        [*request.headers, *connection.forwarding.items()],
+        request.lines + header_lines(connection.forwarding.items()),
     )
 
 

@@ -21,6 +21,7 @@ from s3kv.http1 import (
     parse_head,
     request_head,
 )
+from s3kv.messages import header_lines
 
 # ------------------------------------------------------------------------------------ heads
 
@@ -328,14 +329,14 @@ def test_an_answer_has_a_body_unless_method_or_status_rules_it_out(
 def test_a_request_head_is_its_line_its_fields_in_order_and_an_empty_line() -> None:
     """To the byte; the target goes out exactly as it is, dot segments and double slashes included."""
     headers = [("Host", "h:9000"), ("x-amz-date", "20260131T000000Z"), ("x-b", "")]
-    assert request_head("PUT", "/b/a//../%20?x=1", headers) == (
+    assert request_head("PUT", "/b/a//../%20?x=1", header_lines(headers)) == (
         b"PUT /b/a//../%20?x=1 HTTP/1.1\r\nHost: h:9000\r\nx-amz-date: 20260131T000000Z\r\nx-b: \r\n\r\n"
     )
 
 
 def test_a_request_head_without_fields_still_ends() -> None:
     """The empty line is there when nothing else is."""
-    assert request_head("GET", "/", []) == b"GET / HTTP/1.1\r\n\r\n"
+    assert request_head("GET", "/", "") == b"GET / HTTP/1.1\r\n\r\n"
 
 
 # ------------------------------------------------------------------------------------ chunks

@@ -17,7 +17,7 @@ WIRE = WireRequest(
     Origin("http", "localhost", 9000),
     "GET",
     "/bucket/key",
-    [("Authorization", f"AWS4-HMAC-SHA256 Credential=AK/…, SignedHeaders=host, Signature={SIGNATURE}")],
+    f"Authorization: AWS4-HMAC-SHA256 Credential=AK/-, SignedHeaders=host, Signature={SIGNATURE}\r\n",
 )
 SECRETS = secrets_of(Credentials("AK", SECRET, TOKEN), WIRE)
 

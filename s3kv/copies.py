@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from .errors import Changed, ConditionFailed
+from .errors import Changed, ConditionFailed, KeyNotFound
 from .etag import quoted
 from .handle import Handle
 from .keys import check_key, key_text
@@ -86,6 +86,10 @@ class Copies(Handle):
                 outcome = self._copy(target, source, headers, etag, condition)
             except ConditionFailed as error:
                 outcome = Refused(error, time)
+            except KeyNotFound as error:
+                # It is the source that is gone by now.
+                error.key = source_name
+                raise
             if not isinstance(outcome, Refused):
                 return outcome
             refused = outcome.error
@@ -120,7 +124,18 @@ class Copies(Handle):
         def arguments(part: tuple[int, int]) -> tuple[Pairs]:
             return (part_headers(core, bucket, source, etag, *part),)
 
-        parts = Parts(partial(_cut, size), copy_part, arguments)
+        def check() -> None:
+            # Some stores copy parts of whatever version there is.
+            now = core.run(head_object, target.name, target.timeout, source, since=target.started)
+            if isinstance(now, Missing) or quoted(now.get("etag", "")) != etag:
+                raise ConditionFailed(
+                    "the source was replaced while it was copied",
+                    operation="UploadPartCopy",
+                    key=target.name,
+                    status=412,
+                )
+
+        parts = Parts(partial(_cut, size), copy_part, arguments, check=check)
         return write_in_parts(target, parts, stored_with(headers), condition)
 
 

@@ -13,7 +13,7 @@ from .handle import Handle
 from .messages import Pairs, Request
 from .operations.ask import ask
 from .operations.conditions import condition_headers, is_rgw
-from .operations.listing import PageRequest, list_page
+from .operations.listing import PageRequest, fetch_page, read_listing
 from .spec.deciding import Deciding
 from .values import StorageGeneration
 
@@ -128,8 +128,8 @@ class _Patient:
 
     def try_listing(self) -> str:
         """Try to list."""
-        page = self.store._run(list_page, None, PageRequest(self.store._path))
-        return "nothing there yet" if not page.entries and not page.prefixes else "works"
+        fetched = self.store._run(fetch_page, None, PageRequest(self.store._path))
+        return "works" if read_listing(self.core, fetched).keys else "works; nothing is there yet"
 
     def try_writing(self) -> list[Check]:
         """Try to write, with and without conditions, and remove what was written."""
@@ -138,7 +138,10 @@ class _Patient:
             found.append(_try("write", self._write, "check that the credentials may put objects"))
             if found[0].outcome == "ok":
                 found.append(_try("read", self._read, "check that the credentials may get objects"))
-                found += self._try_conditions()
+                try:
+                    self._try_conditions(found)
+                except S3KVError as error:
+                    found.append(Check("conditions", "failure", str(error), "try again"))
         finally:
             found.append(
                 _try(
@@ -165,9 +168,8 @@ class _Patient:
             raise S3KVError(f"answered with status {status}")
         return "works"
 
-    def _try_conditions(self) -> list[Check]:
+    def _try_conditions(self, found: list[Check]) -> None:
         """Ask for things that a store which honours conditions must refuse."""
-        found = []
         etag = self._put(b"s3kv")
         absent = condition_headers(StorageGeneration.NO_VALUE)
         other = condition_headers(_OTHER)
@@ -178,16 +180,27 @@ class _Patient:
             ("read if_not_equal", "GetObject", "GET", (("if-none-match", etag),), b""),
             ("delete if_equal", "DeleteObject", "DELETE", other, b""),
         ):
-            status, _, _ = self._ask(operation, method, told, body)
-            header = told[0][0]
-            if status in (304, 404, 409, 412):
-                found.append(Check(name, "ok", f"the store honours {header} ({status})"))
-                continue
-            advice = self._not_atomic if method != "GET" else "s3kv compares the generations itself"
-            found.append(Check(name, "warning", f"the store ignores {header} ({status})", advice))
-            etag = self._put(b"s3kv")
+            found.append(self._try_condition(name, operation, method, told, body))
+            if found[-1].outcome != "ok":
+                # It may have been carried out.
+                etag = self._put(b"s3kv")
         found.append(_try("put if_equal that holds", lambda: self._match(etag), self._not_atomic))
-        return found
+
+    def _try_condition(self, name: str, operation: str, method: str, told: Pairs, body: bytes) -> Check:
+        header = told[0][0]
+        try:
+            status, _, _ = self._ask(operation, method, told, body)
+        except S3KVError as error:
+            return Check(name, "failure", str(error), f"find out what the store has against {header}")
+        if status in (304, 409, 412):
+            return Check(name, "ok", f"the store honours {header} ({status})")
+        if status < 300:
+            advice = self._not_atomic if method != "GET" else "s3kv compares the generations itself"
+            return Check(name, "warning", f"the store ignores {header} ({status})", advice)
+        advice = f"open it with use_conditional_write=False: {header} is not sent then, and {_NOT_ATOMIC}"
+        if method == "GET":
+            advice = "do without this condition"
+        return Check(name, "failure", f"the store refuses {header} with status {status}", advice)
 
     @property
     def _not_atomic(self) -> str:

@@ -121,7 +121,7 @@ def bucket_of(endpoint: Endpoint) -> str:
     from urllib.parse import unquote
 
     name = unquote(endpoint.bucket_target.rstrip("/").rpartition("/")[2])
-    label, dot, rest = endpoint.origin.host.partition(".s3")
+    label, dot, rest = endpoint.origin.host.rpartition(".s3")
     if not name and dot and rest[:1] in (".", "-"):
         name = label
     if not name:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .copies import Copies
 from .ranges import Ranges
-from .single import SingleKey
+from .single import RAISE, SingleKey
 from .values import ObjectInfo, ReadResult, TimestampedStorageGeneration
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class Futures:
     Arguments, results and exceptions are those of the store's methods; wrong arguments, too, are
     exceptions of the future. As many of them as the limit of requests allows are carried out at once, by
     threads that the store starts for it; the others wait in a queue, where ``cancel()`` reaches them.
-    Callbacks may use the store. For many keys, batches such as :meth:`Store.get_many` are faster.
+    Callbacks may use the store, but must not wait for other futures. For many keys, batches such as
+    :meth:`Store.get_many` are faster.
 
     Example:
         >>> pending = [store.futures.get(key) for key in ("a", "b")]       # doctest: +SKIP
@@ -38,9 +39,11 @@ class Futures:
     def __init__(self, store: Any) -> None:
         self._store: _Store = store
 
-    def get(self, key: str | bytes, *default: Any, byte_range: slice | None = None) -> Future[Any]:
+    def get(
+        self, key: str | bytes, default: Any = RAISE, *, byte_range: slice | None = None
+    ) -> Future[Any]:
         """The bytes of an object; see :meth:`Store.get`."""
-        return self._submit(self._store.get, key, *default, byte_range=byte_range)
+        return self._submit(self._store.get, key, default, byte_range=byte_range)
 
     def put(
         self,

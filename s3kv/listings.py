@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from .handle import Handle, check_text
 from .keyrange import KeyRange, just_before
-from .operations.listing import PageRequest, entries_of, list_page, pages
+from .listing_xml import Columns
+from .operations.listing import PageRequest, entries_of, fetch_page, pages, pick, read_listing, relative
 from .values import ListEntry
-from .xml import Page
 
 # Inside the class, ``list`` is the method.
 _List = list
@@ -39,7 +39,10 @@ class Listings(Handle):
             raise TypeError(f"strip_prefix_length is a number of characters, not {type(cut).__name__}")
         if cut < 0:
             raise ValueError(f"strip_prefix_length is {cut}: allowed is 0 or more")
-        keys = sorted(entry.key for entry in self.scan(prefix, range=range))
+        keys: _List[str] = []
+        for page in self._pages(self._wanted(prefix, range), None):
+            keys += page.keys
+        keys.sort()
         return [key[cut:] for key in keys if len(key) > cut] if cut else keys
 
     def scan(
@@ -54,18 +57,27 @@ class Listings(Handle):
             range: Only keys of this range, relative to the store's path; default: all.
             start_after: Leave out keys up to and including this one.
         """
-        wanted = KeyRange.prefix(check_text(prefix))
-        if range is not None:
-            if not isinstance(range, KeyRange):
-                raise TypeError(f"range is a KeyRange, not {type(range).__name__}")
-            wanted &= range
         after = None if start_after is None else check_text(start_after)
-        if wanted.empty or (after is not None and wanted.exclusive_max and after >= wanted.exclusive_max):
-            return iter(())
-        return self._scan(wanted, after)
+        pages = self._pages(self._wanted(prefix, range), after)
+        return (entry for page in pages for entry in entries_of(page))
 
-    def _scan(self, wanted: KeyRange, after: str | None) -> Iterator[ListEntry]:
+    def _wanted(self, prefix: str, range: KeyRange | None) -> KeyRange:
+        wanted = KeyRange.prefix(check_text(prefix))
+        if range is None:
+            return wanted
+        if not isinstance(range, KeyRange):
+            raise TypeError(f"range is a KeyRange, not {type(range).__name__}")
+        return wanted & range
+
+    def _pages(self, wanted: KeyRange, after: str | None) -> Iterator[Columns]:
+        """What there is in a range, a page at a time.
+
+        Args:
+            after: Leave out keys up to and including this one.
+        """
         path, memory = self._path, self._core.memory
+        if wanted.empty or (after is not None and wanted.exclusive_max and after >= wanted.exclusive_max):
+            return
         prefix = path + wanted.common_prefix
         start = path + wanted.inclusive_min
         if after is not None and after >= wanted.inclusive_min:
@@ -75,19 +87,25 @@ class Listings(Handle):
         # A start outside the prefix is refused by some stores; and before it, it leaves nothing out.
         if not start.startswith(prefix) or start == prefix or memory.unordered:
             start = ""
-        for page in pages(PageRequest(prefix, start_after=start), self._page):
+
+        def in_range(key: str) -> bool:
+            return key in wanted and (after is None or key > after)
+
+        for whole in pages(PageRequest(prefix, start_after=start), self._page):
             if start and memory.unordered:
                 # Only now this store has turned out to be one that leaves out too much then.
-                start = ""
-                yield from self._scan(wanted, after)
+                yield from self._pages(wanted, after)
                 return
-            for entry in entries_of(page, len(path)):
-                if entry.key in wanted and (after is None or entry.key > after):
-                    yield entry
-            if wanted.exclusive_max and page.entries and not memory.unordered:
-                last = page.entries[-1].key[len(path) :]
-                if last >= wanted.exclusive_max:
-                    return
+            page = relative(whole, len(path))
+            keys = page.keys
+            if not keys:
+                continue
+            if not memory.unordered and in_range(keys[0]) and in_range(keys[-1]):
+                yield page
+                continue
+            yield pick(page, [place for place, key in enumerate(keys) if in_range(key)])
+            if wanted.exclusive_max and not memory.unordered and keys[-1] >= wanted.exclusive_max:
+                return
 
     def list_dir(self, prefix: str = "") -> tuple[_List[str], _List[ListEntry]]:
         """One level of keys, as if ``/`` separated folders.
@@ -104,11 +122,11 @@ class Listings(Handle):
         entries: _List[ListEntry] = []
         for page in pages(first, self._page):
             prefixes.update(name[skip:] for name in page.prefixes)
-            entries.extend(entries_of(page, skip))
+            entries.extend(entries_of(relative(page, skip)))
         return sorted(prefixes), sorted(entries, key=_entry_key)
 
-    def _page(self, request: PageRequest) -> Page:
-        return self._run(list_page, None, request)
+    def _page(self, request: PageRequest) -> Columns:
+        return read_listing(self._core, self._run(fetch_page, None, request))
 
     def _prefix(self, prefix: str) -> str:
         return self._path + check_text(prefix)

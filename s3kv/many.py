@@ -167,7 +167,8 @@ class Batches(Listings, Writing):
                     name = key_text(key)
                     full = check_key(path, name)
                     opened = open_value(value)
-                except (InvalidKey, TypeError, ValueError) as error:
+                except Exception as error:
+                    # Whatever a file may raise when it is read is that key's error, too.
                     spoilt.add(_shown(key))
                     errors[_shown(key)] = error
                     results.pop(_shown(key), None)
@@ -285,7 +286,7 @@ class Batches(Listings, Writing):
         """
         if not isinstance(range, KeyRange):
             raise TypeError(f"range is a KeyRange, not {type(range).__name__}")
-        return self.delete_many(entry.key for entry in self.scan(range=range))
+        return self.delete_many(key for page in self._pages(range, None) for key in page.keys)
 
     def delete_prefix(self, prefix: str) -> int:
         """Delete every object whose key starts with ``prefix``; see :meth:`delete_range`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -29,7 +30,7 @@ IN_FLIGHT = 10
 # Seconds that the store has to forget an upload: after Ctrl-C, which waits for nothing, and otherwise.
 _ABORT_SOON = 2.0
 _ABORT = 10.0
-# Seconds to wait for that when the timeout has passed already.
+# Seconds to wait for that when the timeout passes.
 _PATIENCE = 0.25
 
 
@@ -55,11 +56,11 @@ class Target(NamedTuple):
         return self.core.run(operation, self.name, self.timeout, self.full, *arguments, since=self.started)
 
     @property
-    def late(self) -> bool:
-        """The timeout has passed."""
+    def left(self) -> float:
+        """Seconds until the timeout; infinite for none."""
         if self.timeout is None:
-            return False
-        return self.core.clock.monotonic() >= self.started + self.timeout
+            return math.inf
+        return max(0.0, self.started + self.timeout - self.core.clock.monotonic())
 
 
 class Parts(NamedTuple, Generic[P]):
@@ -71,12 +72,14 @@ class Parts(NamedTuple, Generic[P]):
             ``arguments`` made.
         arguments: The rest of the operation's arguments, from a part.
         repeatable: ``every`` may be called more than once.
+        check: Called before the parts become an object; what it raises keeps them from it.
     """
 
     every: Callable[[], Iterable[P]]
     send: Callable[..., Generator[Effect, Any, str]]
     arguments: Callable[[P], tuple[Any, ...]]
     repeatable: bool = True
+    check: Callable[[], None] = lambda: None
 
 
 def write_in_parts(
@@ -128,6 +131,7 @@ def _write_once(
     upload: str = target.run(create_upload, (*headers, (WRITE_ID_HEADER, write_id)))
     try:
         etags = _send(target, parts, upload)
+        parts.check()
         outcome: TimestampedStorageGeneration | Refused = target.run(
             complete_upload, upload, etags, condition, write_id, certain
         )
@@ -179,4 +183,4 @@ def _abort(target: Target, upload: str, *, at_once: bool = False) -> None:
         abort_upload, target.name, _ABORT_SOON if at_once else _ABORT, target.full, upload
     )
     if not at_once:
-        task.done.acquire(timeout=_PATIENCE if target.late else _ABORT)
+        task.done.acquire(timeout=min(_ABORT, target.left + _PATIENCE))

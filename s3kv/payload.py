@@ -58,8 +58,7 @@ class Source:
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        self._start = _position(file)
-        self._size = None if self._start is None else _remaining(file, self._start)
+        self._start, self._size = _measure(file)
         self._part = None if self._size is None else part_size(self._size)
         # What was read to see whether there is more; None once it was handed out.
         self._small = self._size is not None and self._size <= LARGE_VALUE
@@ -145,21 +144,17 @@ def open_value(value: object) -> Body | Source:
     return view.cast("B")
 
 
-def _position(file: Any) -> int | None:
-    """Where a file is read from; None where it cannot be set back."""
+def _measure(file: Any) -> tuple[int | None, int | None]:
+    """Where a file is read from, and how many bytes it has from there; None where that cannot be known."""
     try:
         if not file.seekable():
-            return None
-        position = file.tell()
-    except (AttributeError, OSError):
-        return None
-    return position if isinstance(position, int) else None
-
-
-def _remaining(file: Any, start: int) -> int:
-    """How many bytes a file has from ``start`` on."""
-    end = file.seek(0, 2)
-    if not isinstance(end, int):
-        end = file.tell()
-    file.seek(start)
-    return max(0, int(end) - start)
+            return None, None
+        start = int(file.tell())
+        end = file.seek(0, 2)
+        # Not every file-like object says where it gets to.
+        end = int(file.tell() if end is None else end)
+        file.seek(start)
+    except (AttributeError, OSError, TypeError, ValueError):
+        # Some files say that they can, and cannot.
+        return None, None
+    return start, max(0, end - start)

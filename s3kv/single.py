@@ -20,7 +20,8 @@ from .writing import Writing
 
 T = TypeVar("T")
 
-_RAISE: Any = object()
+# Stands for no default at all.
+RAISE: Any = object()
 
 # The pauses of modify, in seconds: short, for whoever won is done already.
 _FIRST_PAUSE = 0.01
@@ -40,7 +41,7 @@ class SingleKey(Writing):
     def get(self, key: str | bytes, *, byte_range: slice | None = None) -> bytes: ...
     @overload
     def get(self, key: str | bytes, default: T, *, byte_range: slice | None = None) -> bytes | T: ...
-    def get(self, key: str | bytes, default: Any = _RAISE, *, byte_range: slice | None = None) -> Any:
+    def get(self, key: str | bytes, default: Any = RAISE, *, byte_range: slice | None = None) -> Any:
         """The bytes of an object.
 
         Unlike ``dict.get``, a missing key raises unless a default is given: a typo should not read as
@@ -65,7 +66,7 @@ class SingleKey(Writing):
         wanted = WHOLE if byte_range is None else parse_slice(byte_range)
         found = self._run(get_object, name, full, wanted)
         if isinstance(found, Missing):
-            if default is _RAISE:
+            if default is RAISE:
                 raise found.error
             return default
         assert isinstance(found, Found)

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .copies import Copies
+from .errors import ConditionFailed
 from .futures import Futures
 from .keyrange import KeyRange
 from .keys import check_key, key_text
@@ -15,14 +16,12 @@ from .operations.delete import delete_object
 from .operations.stat import Missing, head_object
 from .progress import Progress
 from .ranges import Ranges
-from .single import SingleKey
+from .single import RAISE, SingleKey
 
 if TYPE_CHECKING:
     from .doctor import Report
 
 T = TypeVar("T")
-
-_RAISE: Any = object()
 
 
 class Store(SingleKey, Ranges, Copies, Batches, MutableMapping[str, bytes]):
@@ -108,14 +107,14 @@ class Store(SingleKey, Ranges, Copies, Batches, MutableMapping[str, bytes]):
         return not isinstance(found, Missing)
 
     def __iter__(self) -> Iterator[str]:
-        return (entry.key for entry in self.scan())
+        return (key for page in self._pages(KeyRange(), None) for key in page.keys)
 
     def __len__(self) -> int:
         """How many objects there are, by listing all of them.
 
         ``list(store)`` asks for this first and so lists twice; :meth:`list` lists once.
         """
-        return sum(1 for _ in self.scan())
+        return sum(len(page.keys) for page in self._pages(KeyRange(), None))
 
     def clear(self) -> None:
         """Delete every object of the store, listed and deleted at the same time.
@@ -155,27 +154,57 @@ class Store(SingleKey, Ranges, Copies, Batches, MutableMapping[str, bytes]):
     def pop(self, key: str | bytes) -> bytes: ...
     @overload
     def pop(self, key: str | bytes, default: T) -> bytes | T: ...
-    def pop(self, key: str | bytes, default: Any = _RAISE) -> Any:
-        """The bytes of an object, which is deleted.
+    def pop(self, key: str | bytes, default: Any = RAISE) -> Any:
+        """The bytes of an object, which is deleted; nobody else gets these bytes by ``pop``.
 
         Args:
             key: The key.
             default: What to return when no object has the key; by default ``KeyNotFound`` is raised.
         """
-        if default is _RAISE:
-            value = self.get(key)
-        else:
+        taken: list[bytes | None] = []
+
+        def take(old: bytes | None) -> None:
+            taken[:] = [old]
+
+        self.modify(key, take)
+        if taken[0] is not None:
+            return taken[0]
+        # That there is nothing is told the way get tells it.
+        return self.get(key, default)
+
+    def popitem(self) -> tuple[str, bytes]:
+        """Some key and its object, which is deleted, and which nobody else gets.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for key in self:
+            value = self.pop(key, None)
+            if value is not None:
+                return key, value
+        raise KeyError("the store is empty")
+
+    def setdefault(self, key: str | bytes, default: Any = None) -> bytes:
+        """The bytes of an object; if there is none, ``default`` is written, unless somebody else does.
+
+        Args:
+            key: The key.
+            default: A value as for :meth:`put`.
+        """
+        while True:
             found = self.get(key, None)
-            if found is None:
-                return default
-            value = found
-        self.delete(key)
-        return value
+            if found is not None:
+                return found
+            try:
+                self.put(key, default, if_absent=True)
+            except ConditionFailed:
+                continue
+            return bytes(default) if not hasattr(default, "read") else self.get(key)
 
     def _pairs(self) -> Iterator[tuple[str, bytes]]:
         """Every (key, object), in the order of the listing; what is deleted meanwhile is left out."""
         errors: dict[str, Exception] = {}
-        keys = (entry.key for entry in self.scan())
+        keys = iter(self)
         yield from self._fetch(keys, "skip", errors, Progress(), in_order=True)
         if errors:
             raise failed("get", errors, {})

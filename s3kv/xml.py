@@ -196,17 +196,26 @@ def parse_page(data: bytes) -> Page:
     Raises:
         MalformedResponse: not a listing, or one that says there is more but not how to get it.
     """
-    root = parse(data)
+    return page_of(parse(data))
+
+
+def is_encoded(root: Element) -> bool:
+    """Whether the keys of a listing are percent-encoded."""
+    return root.value("EncodingType").strip().lower() == "url"
+
+
+def page_of(root: Element) -> Page:
+    """The listing that is in a document; see :func:`parse_page`."""
     if root.name != "ListBucketResult":
         raise MalformedResponse(f"the answer to a listing is <{root.name[:60]}>, not ListBucketResult")
-    encoded = root.value("EncodingType").strip().lower() == "url"
+    encoded = is_encoded(root)
     entries = []
     prefixes = []
     for child in root.children:
         if child.name == "Contents":
             entries.append(_parse_entry(child, encoded))
         elif child.name == "CommonPrefixes":
-            prefixes.append(_decode(child.value("Prefix"), encoded))
+            prefixes.append(decode_key(child.value("Prefix"), encoded))
     truncated = root.value("IsTruncated").strip().lower()
     if truncated not in ("true", "false"):
         raise MalformedResponse(f"the listing's IsTruncated is {truncated[:40]!r}")
@@ -233,10 +242,15 @@ def _parse_entry(element: Element, encoded: bool) -> Listed:
             modified = child.text
     if not key or size is None or not _SIZE(size):
         raise MalformedResponse(f"the listing has an entry without a key or a size: {key[:60]!r}")
-    return Listed(_decode(key, encoded), int(size), etag.strip(), modified.strip())
+    return Listed(decode_key(key, encoded), int(size), etag.strip(), modified.strip())
 
 
-def _decode(text: str, encoded: bool) -> str:
+def decode_key(text: str, encoded: bool) -> str:
+    """A key or prefix of a listing as it really is.
+
+    Raises:
+        MalformedResponse: it is not UTF-8.
+    """
     if not encoded or ("%" not in text and "+" not in text):
         return text
     from urllib.parse import unquote_to_bytes

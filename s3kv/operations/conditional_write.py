@@ -240,6 +240,8 @@ def _written(write: Write, response: Response, resources: Resources, call: Call)
     try:
         etag = write.etag(response)
     except S3KVError as error:
+        error.status = response.status
+        error.request_id = response.headers.get("x-amz-request-id")
         raise describe(error, call, resources.clock.monotonic()) from error.__cause__
     resources.memory.found = True
     return StorageGeneration(etag)

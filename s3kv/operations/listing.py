@@ -5,19 +5,19 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from operator import gt
 from typing import Any, NamedTuple
 
 from ..call import Call
 from ..errors import MalformedResponse, S3KVError
 from ..etag import quoted
-from ..messages import Request
+from ..listing_xml import Columns, read_page
+from ..messages import Request, Response
 from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import describe, service_error
 from ..timestamps import parse_iso_date
 from ..values import ListEntry
-from ..xml import Page, parse_page
 
 # What a store calls itself that lists one directory after the other.
 _UNORDERED = "SeaweedFS"
@@ -39,11 +39,24 @@ class PageRequest(NamedTuple):
     token: str | None = None
 
 
-def list_page(resources: Resources, call: Call, page: PageRequest) -> Generator[Effect, Any, Page]:
-    """One page of a listing.
+class Fetched(NamedTuple):
+    """A page as the store sent it.
+
+    Attributes:
+        page: What was asked for.
+        response: The answer.
+        call: The call that fetched it.
+    """
+
+    page: PageRequest
+    response: Response
+    call: Call
+
+
+def fetch_page(resources: Resources, call: Call, page: PageRequest) -> Generator[Effect, Any, Fetched]:
+    """Get one page of a listing, to be read by :func:`read_listing`, and not by a worker.
 
     Raises:
-        MalformedResponse: the answer is no listing, or not of these keys.
         S3KVError: the store refused, or did not answer.
     """
     query = [("list-type", "2"), ("encoding-type", "url")]
@@ -59,24 +72,37 @@ def list_page(resources: Resources, call: Call, page: PageRequest) -> Generator[
     response = yield from live(request, resources, call)
     if response.status != 200:
         raise service_error(response, request, call, resources.clock.monotonic())
+    return Fetched(page, response, call)
+
+
+def read_listing(resources: Resources, fetched: Fetched) -> Columns:
+    """What is on a page.
+
+    Raises:
+        MalformedResponse: the answer is no listing, or not of the keys that were asked for.
+    """
+    page, response, call = fetched
+    memory = resources.memory
     try:
-        result = parse_page(response.body)
-        for key in [entry.key for entry in result.entries] + result.prefixes:
+        result = read_page(response.body)
+        keys = result.keys
+        ordered = not any(map(gt, keys, keys[1:]))
+        # In order, what is between two keys with a prefix has it too.
+        suspects = [keys[0], keys[-1]] if ordered and keys else keys
+        for key in suspects + result.prefixes:
             if not key.startswith(page.prefix):
                 raise MalformedResponse(f"the listing of {page.prefix[:80]!r} has the key {key[:80]!r}")
     except S3KVError as error:
         error.status = response.status
         error.request_id = response.headers.get("x-amz-request-id")
         raise describe(error, call, resources.clock.monotonic()) from error.__cause__
-    resources.memory.found = True
-    if not resources.memory.unordered:
-        keys = [entry.key for entry in result.entries]
-        named = response.headers.get("server", "").startswith(_UNORDERED)
-        resources.memory.unordered = named or any(map(gt, keys, keys[1:]))
+    memory.found = True
+    if not ordered or response.headers.get("server", "").startswith(_UNORDERED):
+        memory.unordered = True
     return result
 
 
-def pages(first: PageRequest, fetch: Callable[[PageRequest], Page]) -> Iterator[Page]:
+def pages(first: PageRequest, fetch: Callable[[PageRequest], Columns]) -> Iterator[Columns]:
     """Every page from ``first`` on, each fetched when it is asked for.
 
     Args:
@@ -105,18 +131,27 @@ def pages(first: PageRequest, fetch: Callable[[PageRequest], Page]) -> Iterator[
         request = request._replace(token=token, start_after="")
 
 
-def entries_of(page: Page, path_length: int) -> list[ListEntry]:
-    """The objects of a page, with keys relative to a store.
+def relative(page: Columns, path_length: int) -> Columns:
+    """A page with keys relative to a store.
 
     Args:
         path_length: Characters of the store's path.
     """
-    return [
-        ListEntry(
-            listed.key[path_length:],
-            listed.size,
-            quoted(listed.etag),
-            parse_iso_date(listed.last_modified),
-        )
-        for listed in page.entries
-    ]
+    if not path_length:
+        return page
+    return page._replace(keys=[key[path_length:] for key in page.keys])
+
+
+def pick(page: Columns, places: Sequence[int]) -> Columns:
+    """A page of only some of the entries."""
+    keys, sizes, etags, times = (
+        [column[place] for place in places] for column in (page.keys, page.sizes, page.etags, page.times)
+    )
+    return Columns(keys, sizes, etags, times, page.prefixes, page.next_token)
+
+
+def entries_of(page: Columns) -> Iterator[ListEntry]:
+    """The objects of a page."""
+    return map(
+        ListEntry, page.keys, map(int, page.sizes), map(quoted, page.etags), map(parse_iso_date, page.times)
+    )

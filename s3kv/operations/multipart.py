@@ -10,14 +10,15 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from ..call import Call
-from ..errors import MalformedResponse
+from ..errors import MalformedResponse, S3KVError
 from ..etag import required
 from ..messages import Body, Pairs, Request, Response
 from ..multipart_xml import complete_body, parse_completed, parse_etag, parse_upload_id
 from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import describe, service_error
 from ..values import StorageGeneration
-from .conditional_write import Outcome, Write, write_if
+from .conditional_write import Outcome, Refused, Write, write_if
+from .conditions import look
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 MAX_PARTS = 10_000
@@ -134,7 +135,16 @@ def complete_upload(
         lambda response: parse_completed(response.body, etags),
         traces=frozenset({"NoSuchUpload"}),
     )
-    return (yield from write_if(resources, call, key, write, condition, write_id, certain))
+    outcome = yield from write_if(resources, call, key, write, condition, write_id, certain)
+    place = resources.endpoint
+    if isinstance(outcome, Refused) or (place is not None and place.aws):
+        return outcome
+    # Some stores answer with another ETag than the object then has.
+    try:
+        seen = yield from look(resources, call, key)
+    except S3KVError:
+        return outcome
+    return outcome._replace(generation=seen.generation) if seen.write_id == write_id else outcome
 
 
 def abort_upload(resources: Resources, call: Call, key: str, upload: str) -> Generator[Effect, Any, None]:
@@ -159,4 +169,5 @@ def _understood(
         return read(response)
     except MalformedResponse as error:
         error.status = response.status
+        error.request_id = response.headers.get("x-amz-request-id")
         raise describe(error, call, resources.clock.monotonic()) from error.__cause__

@@ -39,7 +39,10 @@ class Hand:
         self.most = 0
         self.choose = choose
 
-    def begin(self, entry: Entry[Any]) -> None:
+    def announce(self) -> None:
+        """What was taken is under way already."""
+
+    def enqueue(self, entry: Entry[Any]) -> None:
         """Take an operation."""
         self.begun.append(entry.item)
         self.live[entry.item] = entry

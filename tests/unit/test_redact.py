@@ -67,4 +67,4 @@ def test_the_beginning_of_a_secret_in_an_excerpt_is_masked() -> None:
 
 def test_anonymous_requests_have_nothing_to_mask() -> None:
     """No keys, no signature."""
-    assert secrets_of(Credentials("", ""), WIRE._replace(headers=[("Host", "localhost")])) == []
+    assert secrets_of(Credentials("", ""), WIRE._replace(lines="Host: localhost\r\n")) == []

@@ -7,6 +7,11 @@ import sys
 # Below this, joining the received pieces costs less than the set-up.
 LARGE = 1024 * 1024
 
+# PyBUF_WRITE
+_WRITABLE = 0x200
+_HUGE = 2 * 1024 * 1024
+_MADV_HUGEPAGE = 14
+
 
 class FreshBytes:
     """A ``bytes`` object not yet seen by anyone, and a writable view of its memory.
@@ -33,7 +38,11 @@ class FreshBytes:
         locate.argtypes = [ctypes.py_object]
         self.data: bytes = make(None, size)
         self._address: int = locate(self.data)
-        self.view = memoryview((ctypes.c_ubyte * size).from_address(self._address))
+        look = ctypes.pythonapi.PyMemoryView_FromMemory
+        look.restype = ctypes.py_object
+        look.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int]
+        self.view: memoryview = look(self._address, size, _WRITABLE)
+        _use_huge_pages(self._address, size)
         self.write(0, start)
 
     def write(self, offset: int, piece: bytes) -> None:
@@ -43,6 +52,41 @@ class FreshBytes:
         if offset + len(piece) > len(self.data):
             raise ValueError("the piece does not fit")
         ctypes.memmove(self._address + offset, piece, len(piece))
+
+
+class GivenBuffer:
+    """Somebody's buffer, to be filled like :class:`FreshBytes`.
+
+    Attributes:
+        data: The part of it that is to be filled.
+        view: The same.
+    """
+
+    __slots__ = ("data", "view")
+
+    def __init__(self, buffer: memoryview, size: int, start: bytes) -> None:
+        """Take the first ``size`` bytes, and fill in ``start``."""
+        self.data = self.view = buffer[:size]
+        self.write(0, start)
+
+    def write(self, offset: int, piece: bytes) -> None:
+        """Copy ``piece`` to ``offset``; it must fit."""
+        self.view[offset : offset + len(piece)] = piece
+
+
+def _use_huge_pages(address: int, size: int) -> None:
+    """Ask for pages of 2 MiB: to touch the usual ones for the first time takes longer than to fill them.
+
+    https://docs.kernel.org/admin-guide/mm/transhuge.html
+    """
+    first = -(-address // _HUGE) * _HUGE
+    length = (address + size - first) // _HUGE * _HUGE
+    if length <= 0 or sys.platform != "linux":
+        return
+    import ctypes
+
+    # It is no more than a wish, so whether it is granted does not matter.
+    ctypes.CDLL(None).madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), _MADV_HUGEPAGE)
 
 
 def available() -> bool:

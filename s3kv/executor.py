@@ -36,6 +36,9 @@ _LINGER = 0.05
 # Seconds past its deadline after which a task is abandoned; its worker knows the details, and
 # normally reports them first.
 _GRACE = 0.1
+# Seconds for which a wait may go without a look at signals: one that comes just before the system call is
+# seen, but does not end it.
+LISTEN = 0.25
 # No system has connections for more.
 _MOST = 65_536
 
@@ -212,8 +215,9 @@ class RequestExecutor:
         try:
             self.announce()
             if call.deadline is None:
-                task.done.acquire()
-            elif not task.done.acquire(timeout=max(0.0, call.deadline + _GRACE - monotonic())):
+                while not task.done.acquire(True, LISTEN):
+                    pass
+            elif not _wait_until(task.done, call.deadline + _GRACE):
                 raise DeadlineExceeded(
                     "the store's timeout passed before the operation was done",
                     operation=call.operation or None,
@@ -405,6 +409,16 @@ class RequestExecutor:
             f"<RequestExecutor {self.limit - len(self.permits)} of {self.limit} running, "
             f"{len(self.queue)} waiting, {self._workers} workers>"
         )
+
+
+def _wait_until(lock: threading.Lock, until: float) -> bool:
+    """Take a lock; False when it was not to be had by a monotonic time."""
+    while True:
+        left = until - monotonic()
+        if lock.acquire(True, min(LISTEN, max(0.0, left))):
+            return True
+        if left <= 0:
+            return False
 
 
 def parse_concurrency(environ: Mapping[str, str]) -> int:

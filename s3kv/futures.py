@@ -45,6 +45,10 @@ class Futures:
         """The bytes of an object; see :meth:`Store.get`."""
         return self._submit(self._store.get, key, default, byte_range=byte_range)
 
+    def get_into(self, key: str | bytes, buffer: Any, *, byte_range: slice | None = None) -> Future[int]:
+        """Read an object into memory that there is already; see :meth:`Store.get_into`."""
+        return self._submit(self._store.get_into, key, buffer, byte_range=byte_range)
+
     def put(
         self,
         key: str | bytes,

@@ -14,6 +14,8 @@ class ResponseReader:
     Args:
         method: The method of the request, which says whether the answer has a body.
         data: A 2xx body is an object's bytes: of any size, but its end must be certain.
+        into: Where to put those bytes if they fit; default: into new memory.
+        cut: Of a body that is much longer than this, read this much only; default 0: read all.
 
     Attributes:
         started: Some byte of the answer has come.
@@ -24,24 +26,30 @@ class ResponseReader:
 
     __slots__ = (
         "_body",
+        "_cut",
         "_data",
         "_decoder",
         "_fresh",
         "_have",
         "_interim",
+        "_into",
         "_length",
         "_limit",
         "_method",
         "_pending",
+        "_rest",
         "clean",
         "head",
         "response",
         "started",
     )
 
-    def __init__(self, method: str, data: bool) -> None:
+    def __init__(self, method: str, data: bool, into: memoryview | None = None, cut: int = 0) -> None:
         self._method = method
         self._data = data
+        self._into = into
+        self._cut = cut
+        self._rest = 0
         self._pending = b""
         self._interim = 0
         # Not a list of pieces: those can be a byte each, and a list entry is much more.
@@ -50,7 +58,7 @@ class ResponseReader:
         self._length: int | None = None
         self._limit: int | None = None
         self._decoder: ChunkedDecoder | None = None
-        self._fresh: buffers.FreshBytes | None = None
+        self._fresh: buffers.FreshBytes | buffers.GivenBuffer | None = None
         self.started = False
         self.head: Head | None = None
         self.clean = False
@@ -97,17 +105,34 @@ class ResponseReader:
             if length is not None and length > self._limit and success:
                 raise MalformedResponse(f"the answer announces {length:,} bytes of document")
         if length is not None:
+            if self._into is not None and self._limit is None:
+                return self._begin_into(self._into, data, length)
             if len(data) == length:
                 return self._finish(data, clean=True)
             if self._limit is None and length >= buffers.LARGE and buffers.available():
-                self._fresh = buffers.FreshBytes(length, data[:length])
-                self._have = min(len(data), length)
-                self._length = length
-                return self._have == length and self._finish(self._fresh.data, clean=False)
+                return self._begin(buffers.FreshBytes(length, data[:length]), data, length)
             self._length = length
         elif head.chunked:
             self._decoder = ChunkedDecoder()
         return bool(data or length == 0) and self._take(data)
+
+    def _begin_into(self, buffer: memoryview, data: bytes, length: int) -> bool:
+        """The beginning of a body that belongs into somebody's buffer."""
+        if length > len(buffer):
+            # It is for the caller to say what that means; there is no use in reading on.
+            self._rest = length
+            return self._finish(b"", clean=False)
+        return self._begin(buffers.GivenBuffer(buffer, length, data[:length]), data, length)
+
+    def _begin(self, region: buffers.FreshBytes | buffers.GivenBuffer, data: bytes, length: int) -> bool:
+        """The beginning of a body whose bytes go straight to where they belong."""
+        self._fresh = region
+        self._have = min(len(data), length)
+        self._length = length
+        if self._cut and self._cut >= self._have and length >= 2 * self._cut:
+            self._length = self._cut
+            self._rest = length - self._cut
+        return self._have == self._length and self._finish(region.data, clean=len(data) == length)
 
     def _take(self, data: bytes) -> bool:
         """More of the body."""
@@ -166,11 +191,11 @@ class ResponseReader:
     @property
     def large(self) -> bool:
         """The body is large, or has turned out to be."""
-        return self._fresh is not None or self._have >= buffers.LARGE
+        return (self._length or 0) >= buffers.LARGE or self._have >= buffers.LARGE
 
     def room(self) -> memoryview | None:
         """Where a large body's next bytes belong, to be received straight into; None otherwise."""
-        return None if self._fresh is None else self._fresh.view[self._have :]
+        return None if self._fresh is None else self._fresh.view[self._have : self._length]
 
     def filled(self, count: int, *, clean: bool = True) -> bool:
         """Say that ``count`` bytes were put into :meth:`room`; True when the answer is whole."""
@@ -178,10 +203,14 @@ class ResponseReader:
         self._have += count
         return not self.missing and self._finish(self._fresh.data, clean=clean)
 
-    def _finish(self, body: bytes, *, clean: bool) -> bool:
+    def _finish(self, body: bytes | memoryview, *, clean: bool) -> bool:
         assert self.head is not None
-        self.clean = clean and self.head.keep_alive
-        self.response = Response(self.head.status, self.head.headers, body)
+        self.clean = clean and self.head.keep_alive and not self._rest
+        response = self.response = Response(self.head.status, self.head.headers, body)
+        if self._rest:
+            response.rest = self._rest
+            if self._fresh is not None:
+                response.view = self._fresh.view
         # A view of the body's memory must not outlive the moment the body is handed out.
         self._fresh = None
         return True

@@ -19,6 +19,7 @@ from .operations.write import put_object
 from .payload import LARGE_VALUE, Source, open_value
 from .pipeline.batch import Entry
 from .progress import Progress, show_progress
+from .reading import PART_BYTES, Reading
 from .values import TimestampedStorageGeneration
 from .writing import Writing
 
@@ -27,7 +28,7 @@ T = TypeVar("T")
 OnMissing = Literal["raise", "skip"]
 
 
-class Batches(Listings, Writing):
+class Batches(Listings, Writing, Reading):
     """The methods of a store that are about many keys each."""
 
     __slots__ = ()
@@ -109,7 +110,7 @@ class Batches(Listings, Writing):
                     errors[_shown(key)] = error
 
         def begin(item: tuple[str, str]) -> Entry[tuple[str, str]]:
-            return core.entry(item, get_object, item[0], timeout, item[1], WHOLE)
+            return core.entry(item, get_object, item[0], timeout, item[1], WHOLE, (), None, PART_BYTES)
 
         self._check_open()
         with bar:
@@ -123,10 +124,28 @@ class Batches(Listings, Writing):
                         errors[name] = found.error
                 else:
                     assert isinstance(found, Found)
+                    if found.rest:
+                        found = self._read_rest(name, entry.item[1], found, errors)
+                        if found is None:
+                            bar.step(0)
+                            continue
                     bar.step(len(found.value))
                     yield name, found.value
                     continue
                 bar.step(0)
+
+    def _read_rest(self, name: str, full: str, found: Found, errors: dict[str, Exception]) -> Found | None:
+        """A large object read to its end, or None and the error filed."""
+        try:
+            complete = self._complete(name, full, found, self._core.clock.monotonic())
+            again = complete or self._read_object(name, full, WHOLE)
+        except Exception as error:
+            errors[name] = error
+            return None
+        if isinstance(again, Missing):
+            errors[name] = again.error
+            return None
+        return again
 
     # ---------------------------------------------------------------- puts
 

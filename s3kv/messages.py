@@ -50,6 +50,8 @@ class Request(NamedTuple):
         payload_hash: SHA-256 of the payload in hexadecimal.
         data: The body of a 2xx answer is an object's bytes: not bounded in size, but its end must
             be certain. Otherwise it is a document of limited size.
+        into: Where to put such a body if it fits; None for new memory.
+        cut: Of such a body, if it is much longer than this, read this much only; 0 for all.
     """
 
     operation: str
@@ -60,6 +62,8 @@ class Request(NamedTuple):
     body: Body = b""
     payload_hash: str = EMPTY_SHA256
     data: bool = False
+    into: memoryview | None = None
+    cut: int = 0
 
 
 class Origin(NamedTuple):
@@ -98,6 +102,8 @@ class WireRequest(NamedTuple):
         body: The payload.
         data: See :class:`Request`.
         fresh: Do not use a connection that has carried a request before.
+        into: See :class:`Request`.
+        cut: See :class:`Request`.
     """
 
     origin: Origin
@@ -107,6 +113,8 @@ class WireRequest(NamedTuple):
     body: Body = b""
     data: bool = False
     fresh: bool = False
+    into: memoryview | None = None
+    cut: int = 0
 
     @property
     def headers(self) -> list[tuple[str, str]]:
@@ -129,15 +137,20 @@ class Response:
         headers: Names in lower case to values.
         body: The body, as it was sent: never decompressed.
         error: What the body of an error answer says; set by the pipeline.
+        rest: How many bytes at the end of the body were not read, for want of room or because so was asked.
+        view: The memory of such a body, to be filled.
     """
 
-    __slots__ = ("body", "error", "headers", "status")
+    __slots__ = ("body", "error", "headers", "rest", "status", "view")
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    def __init__(self, status: int, headers: dict[str, str], body: bytes | memoryview) -> None:
         self.status = status
         self.headers = headers
-        self.body = body
+        # Only of what was asked to be put into somebody's buffer, a body is a view.
+        self.body: bytes = body  # type: ignore[assignment]
         self.error: ErrorBody | None = None
+        self.rest = 0
+        self.view: memoryview | None = None
 
     @property
     def code(self) -> str:

@@ -144,6 +144,25 @@ def open_value(value: object) -> Body | Source:
     return view.cast("B")
 
 
+def writable(buffer: object) -> memoryview:
+    """A buffer as bytes that can be written to.
+
+    Raises:
+        TypeError: it is none, or not contiguous, or must not be written to.
+    """
+    try:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(
+            f"a buffer is writable memory (bytearray, memoryview, mmap, array), not {type(buffer).__name__}"
+        ) from None
+    if view.readonly:
+        raise TypeError(f"the buffer must be writable, and {type(buffer).__name__} is not")
+    if not view.c_contiguous:
+        raise TypeError("the buffer must be C-contiguous")
+    return view.cast("B") if view.nbytes else memoryview(bytearray())
+
+
 def _measure(file: Any) -> tuple[int | None, int | None]:
     """Where a file is read from, and how many bytes it has from there; None where that cannot be known."""
     try:

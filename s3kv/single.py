@@ -12,9 +12,10 @@ from .operations.conditional_read import read_if
 from .operations.conditional_write import Refused
 from .operations.conditions import NO_VALUE, UNKNOWN, check_condition
 from .operations.pause import pause
-from .operations.read import Found, get_object
 from .operations.stat import Missing, stat_object
 from .operations.write import object_headers
+from .payload import writable
+from .reading import Reading
 from .values import ObjectInfo, ReadResult, StorageGeneration, TimestampedStorageGeneration
 from .writing import Writing
 
@@ -30,7 +31,7 @@ _LONGEST_PAUSE = 1.0
 _MOST_CONTRADICTIONS = 8
 
 
-class SingleKey(Writing):
+class SingleKey(Writing, Reading):
     """The methods of a store that are about one key each."""
 
     __slots__ = ()
@@ -42,7 +43,7 @@ class SingleKey(Writing):
     @overload
     def get(self, key: str | bytes, default: T, *, byte_range: slice | None = None) -> bytes | T: ...
     def get(self, key: str | bytes, default: Any = RAISE, *, byte_range: slice | None = None) -> Any:
-        """The bytes of an object.
+        """The bytes of an object; of 32 MiB or more, in parts of 16 MiB, ten at a time.
 
         Unlike ``dict.get``, a missing key raises unless a default is given: a typo should not read as
         ``None``.
@@ -59,18 +60,59 @@ class SingleKey(Writing):
         Raises:
             KeyNotFound: no object has the key, and no default was given.
             ByteRangeError: the range is not wholly inside the object.
+            Changed: the object was replaced again and again while it was read.
             BucketNotFound, PermissionDenied, RetriesExhausted, …: see :mod:`s3kv.errors`.
         """
         name = key_text(key)
         full = check_key(self._path, name)
         wanted = WHOLE if byte_range is None else parse_slice(byte_range)
-        found = self._run(get_object, name, full, wanted)
+        found = self._read_object(name, full, wanted)
         if isinstance(found, Missing):
             if default is RAISE:
                 raise found.error
             return default
-        assert isinstance(found, Found)
         return found.value
+
+    def get_into(self, key: str | bytes, buffer: Any, *, byte_range: slice | None = None) -> int:
+        """Read an object into memory that there is already: nothing is copied on the way.
+
+        Args:
+            key: The key.
+            buffer: Any writable, C-contiguous buffer (``bytearray``, ``mmap``, NumPy array), at least as
+                long as what is read. When an exception is raised, part of it may have been written.
+            byte_range: As for :meth:`get`.
+
+        Returns:
+            How many bytes were read, from the beginning of the buffer on.
+
+        Raises:
+            KeyNotFound: no object has the key.
+            ByteRangeError: the range is not wholly inside the object.
+            TypeError: the buffer is not writable, or not contiguous.
+            ValueError: the buffer is too small.
+            Changed: the object was replaced again and again while it was read.
+            BucketNotFound, PermissionDenied, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> buffer = bytearray(1_000_000)                       # doctest: +SKIP
+            >>> count = store.get_into("data.bin", buffer)          # doctest: +SKIP
+        """
+        name = key_text(key)
+        full = check_key(self._path, name)
+        wanted = WHOLE if byte_range is None else parse_slice(byte_range)
+        view = writable(buffer)
+        found = self._read_object(name, full, wanted, view)
+        if isinstance(found, Missing):
+            raise found.error
+        count = len(found.value)
+        if not isinstance(found.value, memoryview):
+            # Not every answer says how long it is before it is over.
+            if count > len(view):
+                raise ValueError(
+                    f"the buffer of {len(view):,} bytes is too small for the {count:,} asked for"
+                )
+            view[:count] = found.value
+        return count
 
     def put(
         self,

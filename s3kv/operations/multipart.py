@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ from .conditions import look
 MAX_PARTS = 10_000
 MIN_PART_BYTES = 5 * 1024**2
 MAX_PART_BYTES = 5 * 1024**3
+
+# Seconds that a look at an object may take that is written already.
+_PATIENCE = 5.0
 
 
 def create_upload(
@@ -139,11 +143,15 @@ def complete_upload(
     place = resources.endpoint
     if isinstance(outcome, Refused) or (place is not None and place.aws):
         return outcome
-    # Some stores answer with another ETag than the object then has.
+    # Some stores answer with another ETag than the object then has. To know is not worth a long wait.
+    until = call.deadline
+    call.deadline = min(math.inf if until is None else until, resources.clock.monotonic() + _PATIENCE)
     try:
         seen = yield from look(resources, call, key)
     except S3KVError:
         return outcome
+    finally:
+        call.deadline = until
     return outcome._replace(generation=seen.generation) if seen.write_id == write_id else outcome
 
 

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
 from ..byterange import ByteRange, parse_content_range, parse_unsatisfied
@@ -13,7 +13,7 @@ from ..call import Call
 from ..checksums import verify
 from ..errors import ByteRangeError, DataLoss, KeyNotFound, MalformedResponse
 from ..limits.copying import LARGE
-from ..messages import Pairs, Request, Response
+from ..messages import Body, Pairs, Request, Response
 from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import describe, service_error
 from .stat import Missing, head_object
@@ -25,12 +25,18 @@ class Found(NamedTuple):
     """An object's bytes.
 
     Attributes:
-        value: The bytes asked for.
+        value: The bytes asked for; in the buffer that was given, a view of it.
         headers: The answer's headers.
+        rest: How many bytes at the end are still to be read.
+        view: The memory of ``value``, if there are any.
+        start: Where in the object ``value`` begins, if there are any.
     """
 
     value: bytes
     headers: dict[str, str]
+    rest: int = 0
+    view: memoryview | None = None
+    start: int = 0
 
 
 class Unmet(NamedTuple):
@@ -44,7 +50,13 @@ class Unmet(NamedTuple):
 
 
 def get_object(
-    resources: Resources, call: Call, key: str, byte_range: ByteRange, conditions: Pairs = ()
+    resources: Resources,
+    call: Call,
+    key: str,
+    byte_range: ByteRange,
+    conditions: Pairs = (),
+    into: memoryview | None = None,
+    cut: int = 0,
 ) -> Generator[Effect, Any, Found | Missing | Unmet]:
     """The bytes of an object.
 
@@ -52,27 +64,42 @@ def get_object(
         key: The full key.
         byte_range: Which bytes.
         conditions: Headers that say when they are wanted; default: always.
+        into: A buffer for them; default: new memory.
+        cut: If they are much more than this, read so many only; default 0: all.
 
     Raises:
         ByteRangeError: the range is not wholly inside the object.
+        ValueError: the buffer is too small.
         S3KVError: the store refused, or did not answer.
     """
     if byte_range.empty:
         return (yield from _empty(resources, call, key))
     whole = byte_range.whole
     headers = (_CHECKED if whole else (("range", byte_range.header()),)) + conditions
-    request = Request("GetObject", "GET", key, (), headers, data=True)
+    request = Request("GetObject", "GET", key, (), headers, data=True, into=into, cut=cut)
     response = yield from live(request, resources, call)
     status = response.status
     if conditions and status in (304, 412):
         return Unmet(status)
     try:
         if status == 200 and whole and "content-range" not in response.headers:
-            _verify(resources, response)
             resources.memory.found = True
+            if response.rest:
+                return _begun(response, into, 0)
+            verify_body(resources, response.headers, response.body)
             return Found(response.body, response.headers)
+        if status == 200 and response.rest:
+            # The Range header was ignored, which takes more than there is room for.
+            return (yield from get_object(resources, call, key, byte_range, conditions))
         if status in (200, 206) and not whole:
-            return Found(_cut(response, byte_range), response.headers)
+            if response.rest and response.view is None:
+                return _begun(response, into, 0)
+            value = _cut(response, byte_range)
+            if response.rest:
+                told = parse_content_range(response.headers.get("content-range", ""))
+                assert told is not None
+                return _begun(response, into, told[0])
+            return Found(value, response.headers)
         if status == 416 and not whole:
             raise _outside(response, byte_range)
         if 200 <= status < 300:
@@ -87,14 +114,30 @@ def get_object(
     raise error
 
 
-def _verify(resources: Resources, response: Response) -> None:
-    """Check the bytes against the checksums in the answer; large bodies wait for their turn."""
-    size = len(response.body)
+def verify_body(resources: Resources, headers: Mapping[str, str], body: Body) -> None:
+    """Check a whole object's bytes against the checksums in the answer; large ones wait for their turn.
+
+    Raises:
+        DataLoss: a checksum does not match.
+    """
+    size = len(body)
     if size < LARGE:
-        verify(response.headers, response.body)
+        verify(headers, body)
         return
     with resources.copies.slot(size):
-        verify(response.headers, response.body)
+        verify(headers, body)
+
+
+def _begun(response: Response, into: memoryview | None, start: int) -> Found:
+    """An answer that was not read to its end.
+
+    Raises:
+        ValueError: there was no room for it.
+    """
+    if response.view is None:
+        room = 0 if into is None else len(into)
+        raise ValueError(f"the buffer of {room:,} bytes is too small for the {response.rest:,} asked for")
+    return Found(response.body, response.headers, response.rest, response.view, start)
 
 
 def _empty(resources: Resources, call: Call, key: str) -> Generator[Effect, Any, Found | Missing]:

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from ..call import Call
 from ..errors import DeadlineExceeded
-from ..executor import RequestExecutor
+from ..executor import LISTEN, RequestExecutor
 from ..transport.protocol import Transport
 from .driver import Timer
 from .operation import Operation, Steps
@@ -231,7 +231,7 @@ class Batch(Generic[T]):
                 wait = self._timeout + _GRACE
             self._asleep = True
             if not self._complete and self._stopped is None:
-                self._bell.acquire(timeout=wait)
+                self._bell.acquire(True, LISTEN if wait < 0 else min(wait, LISTEN))
             self._asleep = False
 
     def _give_up(self, entry: Entry[T]) -> None:

@@ -41,6 +41,10 @@ class _Mould(NamedTuple):
     key: PrefixedKey
     sent: tuple[str, str, str]
 
+    def __repr__(self) -> str:
+        # It may hold a session token.
+        return "_Mould(…)"
+
 
 def prepare(
     request: Request,
@@ -60,7 +64,7 @@ def prepare(
         fresh: Do not send it on a connection that has carried a request before.
     """
     origin, bucket_target, key_prefix, host, region, _ = endpoint
-    _, method, key, pairs, headers, body, digest, data = request
+    _, method, key, pairs, headers, body, digest, data, into, cut = request
     path = bucket_target if key is None else key_prefix + encode_path(key)
     query = canonical_query(pairs) if pairs else ""
     if credentials.access_key:
@@ -76,7 +80,7 @@ def prepare(
     if body or method == "PUT" or method == "POST":
         lines = f"{lines}Content-Length: {len(body)}\r\n"
     target = f"{path}?{query}" if query else path
-    return WireRequest(origin, method, target, lines, body, data, fresh)
+    return WireRequest(origin, method, target, lines, body, data, fresh, into, cut)
 
 
 @lru_cache(maxsize=256)

@@ -23,6 +23,7 @@ from ..errors import TransportError
 from ..messages import Origin, Settings
 from .connection import Connection
 from .proxy import find_proxy, open_tunnel
+from .tls_connection import TlsConnection
 
 
 class _Handshake:
@@ -77,9 +78,11 @@ def open_connection(
             finally:
                 call.detach()
                 handshake.close()
+        if isinstance(sock, ssl.SSLSocket):
+            return TlsConnection(sock, timeout=settings.read_timeout)
         return Connection(
             sock,
-            tls=origin.scheme == "https",
+            tls=False,
             timeout=settings.read_timeout,
             forwarding=proxy.headers if proxy is not None and origin.scheme == "http" else None,
         )

@@ -57,7 +57,7 @@ class Connection:
         forwarding: None, or the peer is an HTTP proxy: requests name the whole URL, and carry
             these headers for the proxy alone.
         timeout: Seconds that the peer may stay silent.
-        plain: Not TLS: single calls can be told not to wait.
+        steady: It can be told not to wait, so that one thread can carry many.
         watcher: Who is told when bytes arrive; None for nobody.
     """
 
@@ -69,7 +69,7 @@ class Connection:
         "_sock",
         "carried",
         "forwarding",
-        "plain",
+        "steady",
         "timeout",
         "watcher",
     )
@@ -86,7 +86,7 @@ class Connection:
         self.timeout = timeout
         self._kernel = _CAN_ARM and not tls
         self._armed = -1.0
-        self.plain = not tls and bool(_DONTWAIT)
+        self.steady = not tls and bool(_DONTWAIT)
         self.carried = 0
         self.forwarding = forwarding
         # Bytes received, plain connections only.

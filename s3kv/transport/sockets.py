@@ -46,7 +46,7 @@ class SocketTransport:
             connection = self._connect(origin, call)
         elif connection.watcher is not None:
             connection.watcher.unwatch(connection)
-        reader = ResponseReader(request.method, request.data)
+        reader = ResponseReader(request.method, request.data, request.into, request.cut)
         call.attach(connection)
         try:
             response = connection.exchange(_head(request, connection), request.body, reader, call.deadline)
@@ -59,13 +59,13 @@ class SocketTransport:
         return response
 
     def begin(self, request: WireRequest, call: Call) -> SocketExchange | None:
-        """Send a small request on an idle plain connection, if there is one."""
-        if len(request.body) > COALESCE or request.fresh or request.origin.scheme != "http":
+        """Send a small request on an idle connection, if there is one."""
+        if len(request.body) > COALESCE or request.fresh:
             return None
         connection = self._pool.take(request.origin)
         if connection is None:
             return None
-        if not connection.plain:
+        if not connection.steady:
             self._pool.put(request.origin, connection)
             return None
         return SocketExchange(self, connection, request, call)
@@ -130,7 +130,7 @@ def _head(request: WireRequest, connection: Connection) -> bytes:
 
 
 class SocketExchange:
-    """A request sent on a plain connection, whose answer is taken without waiting.
+    """A request sent on a connection, whose answer is taken without waiting.
 
     Belongs to one thread at a time. See :class:`~s3kv.transport.protocol.Exchange`.
     """
@@ -143,7 +143,7 @@ class SocketExchange:
         self._transport = transport
         self._origin = request.origin
         self._call = call
-        self._reader = ResponseReader(request.method, request.data)
+        self._reader = ResponseReader(request.method, request.data, request.into, request.cut)
         self.connection = connection
         self.expires = monotonic() + connection.timeout
         data = _head(request, connection)

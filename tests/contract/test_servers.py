@@ -11,12 +11,14 @@ import hashlib
 import sys
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from urllib.parse import quote
 
 import pytest
 
-from tests.contract.direct import Direct
+from tests.contract.direct import Answer, Direct
 from tests.contract.shapes import fitted
-from tests.servers import BEHAVIOURS, KEY_SHAPES
+from tests.servers import BEHAVIOURS, KEY_SHAPES, LocalProcessServer, departure
+from tests.servers.departures import FATAL
 
 feature = pytest.mark.feature
 
@@ -136,6 +138,23 @@ def test_a_content_type_comes_back_as_it_was_sent(direct: Direct, path: str) -> 
     direct.put(path + "key", TEN, content_type="text/x-test; charset=utf-8")
     for method in ("GET", "HEAD"):
         assert direct.send(method, path + "key").headers["content-type"] == "text/x-test; charset=utf-8"
+
+
+@feature("read-if-match")
+def test_an_object_is_read_only_if_it_is_the_one_that_is_wanted(direct: Direct, path: str) -> None:
+    """Any other version is 412."""
+    etag = direct.put(path + "key", TEN).headers["etag"]
+    for told, status in ((etag, 200), (f'"{"0" * 32}"', 412)):
+        assert direct.send("GET", path + "key", headers={"If-Match": told}).status == status
+
+
+@feature("read-if-none-match")
+def test_an_object_is_not_read_if_it_is_the_one_that_is_known(direct: Direct, path: str) -> None:
+    """That is 304, without its bytes."""
+    etag = direct.put(path + "key", TEN).headers["etag"]
+    for told, status in ((etag, 304), (f'"{"0" * 32}"', 200)):
+        answer = direct.send("GET", path + "key", headers={"If-None-Match": told})
+        assert (answer.status, len(answer.body)) == (status, 10 if status == 200 else 0)
 
 
 @feature("last-modified")
@@ -440,6 +459,216 @@ def test_deleting_many_leaves_no_folder_behind(direct: Direct, path: str) -> Non
     assert direct.keys(prefix=path) == []
 
 
+# -------------------------------------------------------------------------------- copies
+
+
+def from_(direct: Direct, key: str, **more: str) -> dict[str, str]:
+    """Return the headers of a copy; underscores in further names stand for hyphens."""
+    source = quote(f"/{direct.bucket}/{key}", safe="/-._~")
+    return {"x-amz-copy-source": source, **{name.replace("_", "-"): v for name, v in more.items()}}
+
+
+@feature("copy")
+def test_a_copy_has_content_type_and_metadata(direct: Direct, path: str) -> None:
+    """The ETag in the answer is that of the copy."""
+    direct.put(path + "src", TEN, content_type="text/x-test", x_amz_meta_colour="red")
+    answer = direct.send("PUT", path + "dst", headers=from_(direct, path + "src"))
+    assert answer.status == 200
+    copy = direct.send("GET", path + "dst")
+    assert copy.body == TEN
+    assert (copy.headers["content-type"], copy.headers["x-amz-meta-colour"]) == ("text/x-test", "red")
+    assert (answer.xml().findtext("{*}ETag") or "").strip('"') == copy.headers["etag"].strip('"')
+
+
+@feature("copy-cache-control")
+def test_a_copy_has_cache_control(direct: Direct, path: str) -> None:
+    """As HEAD of the source tells it."""
+    direct.put(path + "src", TEN, cache_control="max-age=60")
+    assert direct.send("HEAD", path + "src").headers.get("cache-control") == "max-age=60"
+    assert direct.send("PUT", path + "dst", headers=from_(direct, path + "src")).status == 200
+    assert direct.send("HEAD", path + "dst").headers.get("cache-control") == "max-age=60"
+
+
+@feature("copy-replace")
+def test_a_copy_may_have_other_metadata(direct: Direct, path: str) -> None:
+    """Those that come with the request, and none of the source's."""
+    direct.put(path + "src", TEN, x_amz_meta_colour="red", x_amz_meta_size="small")
+    headers = from_(
+        direct,
+        path + "src",
+        x_amz_metadata_directive="REPLACE",
+        x_amz_meta_size="large",
+        content_type="text/y",
+    )
+    assert direct.send("PUT", path + "dst", headers=headers).status == 200
+    copy = direct.send("GET", path + "dst")
+    assert (copy.body, copy.headers["content-type"]) == (TEN, "text/y")
+    assert copy.headers["x-amz-meta-size"] == "large"
+    assert "x-amz-meta-colour" not in copy.headers
+
+
+@feature("copy-missing")
+def test_a_copy_of_a_missing_key_is_404(direct: Direct, path: str) -> None:
+    """And makes nothing."""
+    answer = direct.send("PUT", path + "dst", headers=from_(direct, path + "missing"))
+    assert (answer.status, answer.code) == (404, "NoSuchKey")
+    assert direct.keys(prefix=path) == []
+
+
+@feature("copy-source-if-match")
+def test_another_version_is_not_copied(direct: Direct, path: str) -> None:
+    """The version that is there is."""
+    etag = direct.put(path + "src", TEN).headers["etag"]
+    for told, status in ((f'"{"0" * 32}"', 412), (etag, 200)):
+        headers = from_(direct, path + "src", x_amz_copy_source_if_match=told)
+        answer = direct.send("PUT", path + "dst", headers=headers)
+        assert answer.status == status
+        assert direct.keys(prefix=path) == [path + key for key in ("dst", "src")[status != 200 :]]
+
+
+@feature("copy-if-none-match")
+def test_a_copy_may_be_made_only_where_nothing_is(direct: Direct, path: str) -> None:
+    """What is there stays."""
+    direct.put(path + "src", TEN)
+    direct.put(path + "dst", b"old")
+    headers = from_(direct, path + "src", if_none_match="*")
+    assert direct.send("PUT", path + "dst", headers=headers).status == 412
+    assert direct.send("GET", path + "dst").body == b"old"
+    assert direct.send("PUT", path + "new", headers=headers).status == 200
+
+
+# ------------------------------------------------------------------------------ in parts
+
+# All parts but the last are at least so long.
+FIVE_MIB = b"5" * (5 * 1024**2)
+
+
+class InParts:
+    """An upload in parts."""
+
+    def __init__(self, direct: Direct, key: str, **headers: str) -> None:
+        self.direct = direct
+        self.key = key
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = direct.send("POST", key, query=[("uploads", "")], headers=named)
+        assert answer.status == 200
+        self.id = answer.xml().findtext("{*}UploadId") or ""
+        assert self.id
+        self.etags: list[str] = []
+
+    def add(self, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
+        """Send the next part."""
+        query = [("partNumber", str(len(self.etags) + 1)), ("uploadId", self.id)]
+        answer = self.direct.send("PUT", self.key, body, query=query, headers=headers)
+        assert answer.status == 200
+        self.etags.append(answer.headers.get("etag", ""))
+        return answer
+
+    def complete(self, **headers: str) -> Answer:
+        """Make an object of the parts; underscores in names of headers stand for hyphens."""
+        parts = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
+            for number, etag in enumerate(self.etags, 1)
+        )
+        body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.direct.send("POST", self.key, body, query=[("uploadId", self.id)], headers=named)
+
+    def abort(self) -> Answer:
+        """Have the server forget it."""
+        return self.direct.send("DELETE", self.key, query=[("uploadId", self.id)])
+
+
+@feature("multipart")
+def test_an_object_can_be_written_in_parts(direct: Direct, path: str) -> None:
+    """It is not there before the last request, which names the parts."""
+    upload = InParts(direct, path + "key", content_type="text/x-test", x_amz_meta_colour="red")
+    upload.add(FIVE_MIB)
+    upload.add(TEN)
+    assert direct.send("GET", path + "key").status == 404
+    answer = upload.complete()
+    assert (answer.status, answer.code) == (200, "")
+    found = direct.send("GET", path + "key")
+    assert found.body == FIVE_MIB + TEN
+    assert (found.headers["content-type"], found.headers["x-amz-meta-colour"]) == ("text/x-test", "red")
+
+
+@feature("multipart-etag-told")
+def test_the_etag_of_what_was_written_in_parts_is_told(direct: Direct, path: str) -> None:
+    """In the answer that completes it."""
+    upload = InParts(direct, path + "key")
+    upload.add(TEN)
+    told = upload.complete().xml().findtext("{*}ETag") or ""
+    assert told.strip('"') == direct.send("HEAD", path + "key").headers["etag"].strip('"')
+
+
+@feature("multipart-etag")
+def test_the_etag_of_parts_is_made_of_theirs(direct: Direct, path: str) -> None:
+    """And says how many they were."""
+    upload = InParts(direct, path + "key")
+    upload.add(FIVE_MIB)
+    upload.add(TEN)
+    assert upload.complete().status == 200
+    digests = b"".join(hashlib.md5(part).digest() for part in (FIVE_MIB, TEN))
+    etag = direct.send("HEAD", path + "key").headers["etag"]
+    assert etag == f'"{hashlib.md5(digests).hexdigest()}-2"'
+
+
+@feature("multipart-abort")
+def test_an_upload_can_be_forgotten(direct: Direct, path: str) -> None:
+    """Then it cannot be completed any more."""
+    upload = InParts(direct, path + "key")
+    upload.add(TEN)
+    assert upload.abort().status == 204
+    answer = upload.complete()
+    assert (answer.status, answer.code) == (404, "NoSuchUpload")
+    assert direct.keys(prefix=path) == []
+
+
+@feature("multipart-if-none-match")
+def test_parts_may_become_an_object_only_where_nothing_is(direct: Direct, path: str) -> None:
+    """What is there stays."""
+    direct.put(path + "key", b"old")
+    upload = InParts(direct, path + "key")
+    upload.add(TEN)
+    try:
+        assert upload.complete(if_none_match="*").status == 412
+        assert direct.send("GET", path + "key").body == b"old"
+    finally:
+        upload.abort()
+
+
+@feature("multipart-if-match")
+def test_parts_may_replace_one_version_only(direct: Direct, path: str) -> None:
+    """Another one stays."""
+    direct.put(path + "key", b"old")
+    upload = InParts(direct, path + "key")
+    upload.add(TEN)
+    try:
+        assert upload.complete(if_match=f'"{"0" * 32}"').status == 412
+        assert direct.send("GET", path + "key").body == b"old"
+    finally:
+        upload.abort()
+
+
+@feature("copy-part")
+def test_a_part_can_be_copied_from_an_object(server: LocalProcessServer, direct: Direct, path: str) -> None:
+    """So many of its bytes."""
+    if (server.name, "copy-part") in FATAL:
+        pytest.xfail(departure(server.name, "copy-part") or "")
+    direct.put(path + "src", TEN + FIVE_MIB)
+    upload = InParts(direct, path + "key")
+    try:
+        answer = upload.add(
+            headers=from_(direct, path + "src", x_amz_copy_source_range=f"bytes=7-{len(FIVE_MIB) + 6}")
+        )
+        upload.etags = [answer.xml().findtext("{*}ETag") or ""]
+        assert upload.complete().status == 200
+        assert direct.send("GET", path + "key").body == TEN[7:] + FIVE_MIB[:-3]
+    finally:
+        upload.abort()
+
+
 # ------------------------------------------------------------------------- the table itself
 
 
@@ -453,6 +682,12 @@ def test_every_feature_has_a_test_here() -> None:
     }
     assert tested >= BEHAVIOURS.keys()
     assert tested >= KEY_SHAPES.keys()
+
+
+def test_what_would_end_a_server_is_in_the_table() -> None:
+    """With why it must not be asked."""
+    for name, unwanted in FATAL:
+        assert departure(name, unwanted)
 
 
 def marks_of(function: object) -> list[pytest.Mark]:

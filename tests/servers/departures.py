@@ -90,6 +90,26 @@ BEHAVIOURS: Final = MappingProxyType(
         "anonymous-read-refused": "An unsigned GET or HEAD of a private object is 403.",
         "anonymous-write-refused": "An unsigned PUT into a private bucket is 403.",
         "delete-many-folder": "After DeleteObjects of the last key below a slash nothing is listed there.",
+        "read-if-match": "GET with If-Match and another ETag than the object's is 412.",
+        "read-if-none-match": "GET with If-None-Match and the object's ETag is 304.",
+        "copy": "CopyObject copies content, Content-Type and metadata, and tells the ETag.",
+        "copy-cache-control": "CopyObject copies Cache-Control.",
+        "copy-replace": "CopyObject with the directive REPLACE stores the metadata that it is sent, alone.",
+        "copy-missing": "CopyObject of a missing key is 404 NoSuchKey.",
+        "copy-source-if-match": "CopyObject with another ETag in x-amz-copy-source-if-match is 412 and "
+        "copies nothing.",
+        "copy-if-none-match": "CopyObject with If-None-Match: * to a key that exists is 412 and copies "
+        "nothing.",
+        "multipart": "An upload in parts becomes an object of all of them, with the metadata that it "
+        "was begun with.",
+        "multipart-etag": "The ETag of such an object is the MD5 of the parts' MD5s and their number.",
+        "multipart-etag-told": "Completing an upload tells the ETag of the object.",
+        "multipart-abort": "An aborted upload leaves nothing, and completing it is 404 NoSuchUpload.",
+        "multipart-if-none-match": "Completing an upload with If-None-Match: * for a key that exists is "
+        "412 and writes nothing.",
+        "multipart-if-match": "Completing an upload with If-Match and another ETag than the object's is "
+        "412 and writes nothing.",
+        "copy-part": "UploadPartCopy makes a part of the bytes asked for of another object.",
     }
 )
 
@@ -103,6 +123,9 @@ CONDITIONS: Final = MappingProxyType(
         "atomic-writes": "Of conditional writes that race, no two win.",
     }
 )
+
+# What must not be asked of a server, because it would end it.
+FATAL: Final = frozenset({("ceph", "copy-part")})
 
 FEATURES: Final = frozenset(KEY_SHAPES) | frozenset(BEHAVIOURS) | frozenset(CONDITIONS)
 
@@ -121,6 +144,10 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "anonymous-write-refused": "moto stores an unsigned PUT.",
         "metadata-punctuation": "moto loses metadata whose name has an exclamation mark in it, say.",
         "atomic-writes": "moto checks a condition and stores the object without a lock.",
+        "copy-source-if-match": "moto ignores x-amz-copy-source-if-match, and copies.",
+        "copy-if-none-match": "moto ignores If-None-Match of a copy, and overwrites.",
+        "multipart-abort": "moto answers the completion of an aborted upload with 500 and HTML.",
+        "multipart-if-match": "moto ignores If-Match of a completion, and overwrites.",
     },
     "seaweedfs": {
         "double-slash": "SeaweedFS rewrites 'a//b' to 'a/b'.",
@@ -172,6 +199,15 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "put-if-match": "rclone ignores If-Match on PUT, and overwrites.",
         "delete-if-match": "rclone ignores If-Match on DELETE, and deletes.",
         "atomic-writes": "rclone ignores conditions on writes.",
+        "read-if-match": "rclone ignores If-Match on GET, and answers with the object.",
+        "copy-replace": "rclone adds the metadata to those of the source.",
+        "copy-source-if-match": "rclone ignores x-amz-copy-source-if-match, and copies.",
+        "copy-if-none-match": "rclone ignores If-None-Match of a copy, and overwrites.",
+        "multipart-etag": "rclone gives an object that was written in parts the ETag of its bytes.",
+        "multipart-etag-told": "rclone tells the ETag of the parts, and gives the object another.",
+        "multipart-if-none-match": "rclone ignores If-None-Match of a completion, and overwrites.",
+        "multipart-if-match": "rclone ignores If-Match of a completion, and overwrites.",
+        "copy-part": "rclone takes UploadPartCopy for an upload of no bytes: 200 with an empty body.",
     },
     "juicefs": {
         "double-slash": "JuiceFS rewrites 'a//b' to 'a/b', and refuses it as the prefix of a listing.",
@@ -193,6 +229,9 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "put-if-match": "JuiceFS ignores If-Match on PUT, and overwrites.",
         "delete-if-match": "JuiceFS ignores If-Match on DELETE, and deletes.",
         "atomic-writes": "JuiceFS ignores conditions on writes.",
+        "copy-if-none-match": "JuiceFS ignores If-None-Match of a copy, and overwrites.",
+        "multipart-if-none-match": "JuiceFS ignores If-None-Match of a completion, and overwrites.",
+        "multipart-if-match": "JuiceFS ignores If-Match of a completion, and overwrites.",
     },
     "ceph": {
         "list-control-echo": "Ceph repeats prefix, start-after and continuation token unencoded, "
@@ -205,6 +244,13 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "character in it makes the answer malformed XML.",
         "metadata-underscore": "Ceph rewrites an underscore in the name of metadata to a hyphen.",
         "delete-if-match": "Ceph ignores If-Match on DELETE, and deletes.",
+        "copy-source-if-match": "Ceph ignores x-amz-copy-source-if-match, and copies.",
+        "copy-if-none-match": "Ceph ignores If-None-Match of a copy, and overwrites.",
+        "multipart-etag-told": "Ceph leaves the ETag empty.",
+        "multipart-abort": "Ceph answers the completion of an aborted upload with 500 InternalError.",
+        "multipart-if-none-match": "Ceph ignores If-None-Match of a completion, and overwrites.",
+        "multipart-if-match": "Ceph ignores If-Match of a completion, and overwrites.",
+        "copy-part": "Ceph 16.2.15 crashes when it is asked for UploadPartCopy.",
     },
 }
 

@@ -9,13 +9,15 @@ from s3kv.errors import (
     BucketNotFound,
     ConditionFailed,
     DataLoss,
+    DeadlineExceeded,
     KeyNotFound,
     PermissionDenied,
+    RetriesExhausted,
     S3KVError,
     ServiceError,
 )
 from s3kv.messages import Request, Response
-from s3kv.pipeline.outcome import describe, service_error
+from s3kv.pipeline.outcome import describe, given_up, retold, service_error
 
 GET = Request("GetObject", "GET", "path/key")
 PUT = Request("PutObject", "PUT", "path/key")
@@ -147,3 +149,28 @@ def test_what_the_call_knows_is_added_to_any_error() -> None:
     assert (error.operation, error.key, error.attempts, error.elapsed) == ("GetObject", "key", 2, 1.0)
     assert (error.status, error.message) == (200, "cut")
     assert describe(DataLoss("cut"), Call(None, 0.0), 0.0).operation is None
+
+
+def test_an_error_that_is_retold_keeps_its_facts() -> None:
+    """Of another class, in other words; what is to be said differently is."""
+    body = b"<Error><Code>PreconditionFailed</Code><Message>m</Message><RequestId>R</RequestId></Error>"
+    last = _from(Response(412, {"x-amz-id-2": "H"}, body), PUT)
+    error = retold(ConditionFailed, "an object with this key exists already", last)
+    assert type(error) is ConditionFailed
+    assert error.message == "an object with this key exists already"
+    assert (error.operation, error.key, error.attempts, error.elapsed) == ("PutObject", "key", 3, 2.5)
+    assert (error.status, error.code) == (412, "PreconditionFailed")
+    assert (error.request_id, error.host_id) == ("R", "H")
+    other = retold(DataLoss, "x", last, key="other", elapsed=None)
+    assert (other.key, other.elapsed, other.status) == ("other", None, 412)
+
+
+@pytest.mark.parametrize(("tries", "times"), [(0, "once"), (1, "once"), (2, "2 times"), (32, "32 times")])
+def test_an_error_that_ends_the_tries_says_how_many_there_were(tries: int, times: str) -> None:
+    """And what the last one was."""
+    last = _error(503, "SlowDown")
+    error = given_up(RetriesExhausted, last, tries, 7.0)
+    assert error.message == f"given up after trying {times}: Told."
+    assert (error.code, error.elapsed) == ("SlowDown", 7.0)
+    late = given_up(DeadlineExceeded, last, tries, 7.0)
+    assert late.message == f"the store's timeout passed after trying {times}: Told."

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3kv.errors import TransportError
-from s3kv.retry import RetryPolicy, Verdict, classify_answer, classify_failure, retry_after
+from s3kv.retry import (
+    ANSWERED_EARLY,
+    RetryPolicy,
+    Verdict,
+    classify_answer,
+    classify_failure,
+    late_status,
+    may_have_acted,
+    retry_after,
+)
 
 RETRIED_STATUSES = [408, 429, 500, 502, 503, 504, 509]
 RETRIED_CODES = [
@@ -78,6 +87,44 @@ def test_a_clock_that_is_off_and_credentials_that_expired_have_their_own_verdict
     assert classify_answer(status, "RequestTimeTooSkewed") is Verdict.SKEW
     assert classify_answer(status, "ExpiredToken") is Verdict.EXPIRED
     assert classify_answer(status, "InvalidToken") is Verdict.EXPIRED
+
+
+@pytest.mark.parametrize("status", [409, 412, 500])
+def test_a_write_that_met_another_comes_again_but_not_the_end_of_an_upload(status: int) -> None:
+    """There, the whole upload has to."""
+    for operation in ("", "PutObject", "CopyObject", "UploadPart", "CreateMultipartUpload", "DeleteObject"):
+        assert classify_answer(status, "ConditionalRequestConflict", operation) is Verdict.RETRY
+    told = classify_answer(status, "ConditionalRequestConflict", "CompleteMultipartUpload")
+    assert told is Verdict.ANSWER
+    # Any other transient error at that point is as anywhere.
+    assert classify_answer(503, "SlowDown", "CompleteMultipartUpload") is Verdict.RETRY
+
+
+def test_an_error_in_the_body_of_a_success_has_the_status_that_it_deserves() -> None:
+    """Then it is what it would have been: for good, a refusal, or to be tried again."""
+    assert {"CompleteMultipartUpload", "CopyObject", "UploadPartCopy"} == ANSWERED_EARLY
+    for operation in ANSWERED_EARLY:
+        for code in ("InternalError", "SlowDown", "ServiceUnavailable", "SomethingNew", ""):
+            assert classify_answer(late_status(code), code, operation) is Verdict.RETRY
+        for code, status in {
+            "AccessDenied": 403,
+            "NoSuchKey": 404,
+            "NoSuchUpload": 404,
+            "NoSuchBucket": 404,
+            "InvalidPart": 400,
+            "EntityTooSmall": 400,
+            "PreconditionFailed": 412,
+        }.items():
+            assert late_status(code) == status
+            assert classify_answer(status, code, operation) is Verdict.ANSWER
+
+
+def test_an_error_in_the_body_of_a_success_leaves_open_what_was_done() -> None:
+    """But for what a store says that did not begin."""
+    assert may_have_acted(late_status("InternalError"), "InternalError")
+    assert may_have_acted(late_status("SomethingNew"), "SomethingNew")
+    assert not may_have_acted(late_status("SlowDown"), "SlowDown")
+    assert not may_have_acted(late_status("PreconditionFailed"), "PreconditionFailed")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""A little S3 in memory for scripted servers: objects, conditions, and faults at chosen requests.
+"""A little S3 in memory for scripted servers: objects, conditions, copies, uploads in parts, and faults
+at chosen requests.
 
 What becomes of a request is settled here by a lock and a list, so that a test can count what the store
 has really done, whatever the client was told::
@@ -17,6 +18,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
+from xml.etree import ElementTree
 
 import s3kv
 from tests.wire.scripted import (
@@ -33,6 +35,17 @@ from tests.wire.scripted import (
 )
 
 WRITES = ("PUT", "DELETE")
+READS = ("GET", "HEAD")
+
+# What an object is stored with, besides its metadata.
+KEPT = (
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "expires",
+)
 
 
 def etag_of(value: bytes) -> s3kv.StorageGeneration:
@@ -60,15 +73,70 @@ HONEST = Turn()
 
 @dataclass(frozen=True)
 class Stored:
-    """One object: its bytes, and the headers it was put with."""
+    """One object.
+
+    Attributes:
+        value: Its bytes.
+        headers: What it was put with, as whole lines.
+        tag: Its ETag; empty for that of its bytes.
+        claims: Its size, for one that is too large to be there; None for the truth.
+    """
 
     value: bytes
     headers: tuple[str, ...] = ()
+    tag: str = ""
+    claims: int | None = None
 
     @property
     def etag(self) -> str:
         """Its ETag."""
-        return etag_of(self.value)
+        return self.tag or etag_of(self.value)
+
+    @property
+    def size(self) -> int:
+        """How long it says it is."""
+        return len(self.value) if self.claims is None else self.claims
+
+
+@dataclass
+class Upload:
+    """An upload in parts that has been begun.
+
+    Attributes:
+        key: The key of the object to be.
+        headers: What that is to be stored with.
+        parts: The bytes and the ETag of each part that has come.
+    """
+
+    key: str
+    headers: tuple[str, ...]
+    parts: dict[int, tuple[bytes, str]]
+
+
+def operation_of(request: Recorded) -> str:
+    """Return S3's name of what a request asks for."""
+    query = parse_qs(request.query, keep_blank_values=True)
+    copy = "Copy" if request.header("x-amz-copy-source") is not None else ""
+    if "uploads" in query:
+        return "CreateMultipartUpload"
+    if "partNumber" in query:
+        return f"UploadPart{copy}"
+    if "uploadId" in query:
+        return "AbortMultipartUpload" if request.method == "DELETE" else "CompleteMultipartUpload"
+    if request.method == "PUT":
+        return "CopyObject" if copy else "PutObject"
+    names = {"DELETE": "DeleteObject", "HEAD": "HeadObject"}
+    return "ListObjectsV2" if "list-type" in query else names.get(request.method, "GetObject")
+
+
+def part_of(request: Recorded) -> int:
+    """Return the number of the part that a request writes; 0 for none."""
+    return int(parse_qs(request.query).get("partNumber", ["0"])[0])
+
+
+def upload_of(request: Recorded) -> str:
+    """Return the id of the upload that a request belongs to; empty for none."""
+    return parse_qs(request.query).get("uploadId", [""])[0]
 
 
 class MemoryS3(Step):
@@ -76,9 +144,15 @@ class MemoryS3(Step):
 
     Attributes:
         objects: What the bucket has, by key.
-        applied: Every change that was carried out: method, key, new bytes.
-        writes: The turns of the next PUTs and DELETEs; after them all are honest.
+        applied: Every change that was carried out: method (COPY for a copy, POST for a completed
+            upload), key, new bytes.
+        uploads: The uploads that are neither completed nor aborted, by their ids.
+        aborted: The ids of those that were aborted.
+        writes: The turns of the next PUTs and DELETEs of objects, copies included; after them all are
+            honest.
         looks: The turns of the next GETs and HEADs.
+        turns: The turns of the next requests of an upload, by operation, such as "UploadPart"; or by
+            operation and part, such as "UploadPart 3".
         choose: Asked for the turn of a write where ``writes`` has none left.
         ignores: The store takes no notice of conditions.
         unquoted: It compares the ETags of PUTs without quotes, and takes no notice of a DELETE's.
@@ -88,6 +162,9 @@ class MemoryS3(Step):
     def __init__(self, **objects: bytes) -> None:
         self.objects = {key: Stored(value) for key, value in objects.items()}
         self.applied: list[tuple[str, str, bytes]] = []
+        self.uploads: dict[str, Upload] = {}
+        self.aborted: list[str] = []
+        self.turns: dict[str, list[Turn]] = {}
         self.writes: list[Turn] = []
         self.looks: list[Turn] = []
         self.choose: Callable[[], Turn] = lambda: HONEST
@@ -95,6 +172,7 @@ class MemoryS3(Step):
         self.unquoted = False
         self.extra: tuple[str, ...] = ()
         self._lock = threading.RLock()
+        self._begun = 0
 
     def server(self) -> ScriptedServer:
         """Return a server that serves the bucket on every connection."""
@@ -112,9 +190,7 @@ class MemoryS3(Step):
         request = peer.requests[-1]
         told: bytes | Step
         with self._lock:
-            turns = self.writes if request.method in WRITES else self.looks
-            chosen = self.choose() if request.method in WRITES else HONEST
-            turn = turns.pop(0) if turns else chosen
+            turn = self._turn(request)
             truth = self._answer(request) if turn.acts else b""
             told = truth if turn.told is None else turn.told
             if turn.then is not None:
@@ -128,21 +204,45 @@ class MemoryS3(Step):
             peer.close()
             raise ClientGone
 
+    def _turn(self, request: Recorded) -> Turn:
+        if request.method in READS:
+            return self.looks.pop(0) if self.looks else HONEST
+        operation = operation_of(request)
+        for name in (f"{operation} {part_of(request)}", operation):
+            if self.turns.get(name):
+                return self.turns[name].pop(0)
+        if upload_of(request) or operation == "CreateMultipartUpload":
+            return HONEST
+        return self.writes.pop(0) if self.writes else self.choose()
+
     def _answer(self, request: Recorded) -> bytes:
-        if "list-type" in parse_qs(request.query):
+        operation = operation_of(request)
+        if operation == "ListObjectsV2":
             return listing()
         bucket, _, key = unquote(request.path)[1:].partition("/")
         if bucket != "bucket":
             return self._refusal(request, 404, "NoSuchBucket")
+        if operation == "CreateMultipartUpload":
+            return self._begin(request, key)
+        upload = self.uploads.get(upload_of(request))
+        if upload_of(request) and upload is None:
+            return self._refusal(request, 404, "NoSuchUpload")
+        if operation == "AbortMultipartUpload":
+            del self.uploads[upload_of(request)]
+            self.aborted.append(upload_of(request))
+            return answer(204)
+        if upload is not None and part_of(request):
+            return self._part(request, upload)
         found = self.objects.get(key)
         refused = None if self.ignores else self._condition(request, found)
         if refused is not None:
             return refused
+        if upload is not None:
+            return self._complete(request, upload)
+        if operation == "CopyObject":
+            return self._copy(request, key)
         if request.method == "PUT":
-            kept = tuple(
-                f"{name}: {value}" for name, value in request.headers if name.startswith("x-amz-meta-")
-            )
-            self.objects[key] = stored = Stored(request.body, kept)
+            self.objects[key] = stored = Stored(request.body, _kept(request))
             self.applied.append(("PUT", key, request.body))
             return answer(200, b"", f"ETag: {stored.etag}", *self.extra)
         if request.method == "DELETE":
@@ -155,11 +255,77 @@ class MemoryS3(Step):
             return self._refusal(request, 404, "NoSuchKey")
         body = b"" if request.method == "HEAD" else found.value
         lines = (f"ETag: {found.etag}", *found.headers, *self.extra)
-        return answer(200, body, *lines, length=len(found.value))
+        return answer(200, body, *lines, length=found.size)
+
+    def _begin(self, request: Recorded, key: str) -> bytes:
+        self._begun += 1
+        # An id may have anything in it.
+        upload = f"upload {self._begun}&<+/=>"
+        self.uploads[upload] = Upload(key, _kept(request), {})
+        shown = upload.replace("&", "&amp;").replace("<", "&lt;")
+        return _document("InitiateMultipartUploadResult", f"<UploadId>{shown}</UploadId>", *self.extra)
+
+    def _part(self, request: Recorded, upload: Upload) -> bytes:
+        number, value = part_of(request), request.body
+        etag = etag_of(value)
+        if request.header("x-amz-copy-source") is not None:
+            source = self._source(request)
+            if isinstance(source, bytes):
+                return source
+            said = request.header("x-amz-copy-source-range") or "bytes=0-"
+            first, _, last = said.removeprefix("bytes=").partition("-")
+            if int(last) >= source.size:
+                return self._refusal(request, 400, "InvalidArgument")
+            value = source.value[int(first) : int(last) + 1]
+            # There is only so much of an object that claims to be larger.
+            etag = etag_of(value if source.claims is None else said.encode())
+        upload.parts[number] = (value, etag)
+        if operation_of(request) == "UploadPart":
+            return answer(200, b"", f"ETag: {etag}", *self.extra)
+        return _document("CopyPartResult", _shown(etag), *self.extra)
+
+    def _complete(self, request: Recorded, upload: Upload) -> bytes:
+        told = [
+            (int(part.findtext("{*}PartNumber") or 0), part.findtext("{*}ETag") or "")
+            for part in ElementTree.fromstring(request.body).iterfind("{*}Part")
+        ]
+        if not told or [number for number, _ in told] != sorted({number for number, _ in told}):
+            return self._refusal(request, 400, "InvalidPartOrder")
+        if any(upload.parts.get(number, (b"", ""))[1] != etag for number, etag in told):
+            return self._refusal(request, 400, "InvalidPart")
+        value = b"".join(upload.parts[number][0] for number, _ in told)
+        digests = b"".join(bytes.fromhex(etag.strip('"')) for _, etag in told)
+        tag = f'"{hashlib.md5(digests).hexdigest()}-{len(told)}"'
+        self.objects[upload.key] = Stored(value, upload.headers, tag)
+        self.applied.append(("POST", upload.key, value))
+        del self.uploads[upload_of(request)]
+        return _document("CompleteMultipartUploadResult", _shown(tag), *self.extra)
+
+    def _copy(self, request: Recorded, key: str) -> bytes:
+        source = self._source(request)
+        if isinstance(source, bytes):
+            return source
+        replace = request.header("x-amz-metadata-directive") == "REPLACE"
+        self.objects[key] = Stored(source.value, _kept(request) if replace else source.headers)
+        self.applied.append(("COPY", key, source.value))
+        return _document("CopyObjectResult", _shown(etag_of(source.value)), *self.extra)
+
+    def _source(self, request: Recorded) -> Stored | bytes:
+        """What is to be copied, or why it is not."""
+        bucket, _, key = unquote(request.header("x-amz-copy-source") or "").lstrip("/").partition("/")
+        if bucket != "bucket":
+            return self._refusal(request, 404, "NoSuchBucket")
+        found = self.objects.get(key)
+        if found is None:
+            return self._refusal(request, 404, "NoSuchKey")
+        match = request.header("x-amz-copy-source-if-match")
+        if match is not None and match != found.etag and not self.ignores:
+            return self._refusal(request, 412, "PreconditionFailed")
+        return found
 
     def _condition(self, request: Recorded, found: Stored | None) -> bytes | None:
         match, none_match = request.header("if-match"), request.header("if-none-match")
-        changes = request.method in WRITES
+        changes = request.method not in READS
         if self.unquoted and request.method == "DELETE":
             return None
         if match is not None:
@@ -179,3 +345,22 @@ class MemoryS3(Step):
         if request.method == "HEAD":
             return answer(status, b"", *self.extra)
         return error(status, code, *self.extra)
+
+
+def _kept(request: Recorded) -> tuple[str, ...]:
+    """The headers of a request that an object is stored with."""
+    return tuple(
+        f"{name}: {value}"
+        for name, value in request.headers
+        if name.startswith("x-amz-meta-") or name in KEPT
+    )
+
+
+def _shown(etag: str) -> str:
+    return f"<ETag>{etag}</ETag>".replace('"', "&quot;")
+
+
+def _document(root: str, content: str, *extra: str) -> bytes:
+    space = "http://s3.amazonaws.com/doc/2006-03-01/"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{space}">{content}</{root}>'
+    return answer(200, body.encode(), "Content-Type: application/xml", *extra)

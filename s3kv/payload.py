@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .messages import Body
@@ -50,14 +50,23 @@ class Source:
 
     Args:
         file: Has ``read(size)``; where it can ``seek``, its length is known and it can be read again.
+        step: Told of how many bytes were read.
+        check: Called when all was read; what it raises keeps the value from being written.
 
     Raises:
         TypeError: it is no binary file.
         ValueError: it is larger than an object may be.
     """
 
-    def __init__(self, file: Any) -> None:
+    def __init__(
+        self,
+        file: Any,
+        step: Callable[[int], object] = lambda size: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._file = file
+        self._step = step
+        self.check = check
         self._start, self._size = _measure(file)
         self._part = None if self._size is None else part_size(self._size)
         # What was read to see whether there is more; None once it was handed out.
@@ -115,6 +124,7 @@ class Source:
                 )
             pieces.append(bytes(piece))
             missing -= len(piece)
+        self._step(size - missing)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .copies import Copies
 from .errors import ConditionFailed
+from .files import Files
 from .futures import Futures
 from .keyrange import KeyRange
 from .keys import check_key, key_text
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Store(SingleKey, Ranges, Copies, Batches, MutableMapping[str, bytes]):
+class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes]):
     """A bucket on Amazon S3 or a compatible store, or a prefix of one, as a key-value store.
 
     Every method blocks until it is done, and may be called from any thread. Opening a store sends no

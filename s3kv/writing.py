@@ -62,6 +62,8 @@ class Writing(Handle):
         started = self._core.clock.monotonic() if since is None else since
         body = opened.whole if isinstance(opened, Source) else opened
         if body is not None and len(body) <= self._most_at_once(condition):
+            if isinstance(opened, Source):
+                opened.check()
             digest = self._digest(name, body, started)
             if condition is None:
                 return self._run(put_object, name, full, body, digest, headers, since=started)
@@ -72,6 +74,7 @@ class Writing(Handle):
             upload_part,
             lambda part: (part, self._digest(name, part, started)),
             not isinstance(opened, Source) or opened.repeatable,
+            opened.check if isinstance(opened, Source) else _nothing_to_check,
         )
         target = Target(self._core, name, full, self._timeout, started)
         return write_in_parts(target, parts, headers, condition, certain=certain)
@@ -110,3 +113,7 @@ class Writing(Handle):
         if condition is None:
             return self._run(delete_object, name, full, since=since)
         return self._run(delete_if, name, full, condition, since=since)
+
+
+def _nothing_to_check() -> None:
+    """Bytes in memory are as they are."""

@@ -57,6 +57,7 @@ def get_object(
     conditions: Pairs = (),
     into: memoryview | None = None,
     cut: int = 0,
+    peek: bool = False,
 ) -> Generator[Effect, Any, Found | Missing | Unmet]:
     """The bytes of an object.
 
@@ -66,6 +67,7 @@ def get_object(
         conditions: Headers that say when they are wanted; default: always.
         into: A buffer for them; default: new memory.
         cut: If they are much more than this, read so many only; default 0: all.
+        peek: If the buffer is too small, read nothing and say so; default: that is an error.
 
     Raises:
         ByteRangeError: the range is not wholly inside the object.
@@ -84,6 +86,8 @@ def get_object(
     try:
         if status == 200 and whole and "content-range" not in response.headers:
             resources.memory.found = True
+            if response.rest and peek:
+                return Found(b"", response.headers, response.rest)
             if response.rest:
                 return _begun(response, into, 0)
             verify_body(resources, response.headers, response.body)

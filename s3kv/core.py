@@ -16,6 +16,7 @@ from .credentials.value import CredentialsSource
 from .endpoint import Endpoint, aws_endpoint, custom_endpoint
 from .errors import StoreClosed
 from .executor import RequestExecutor
+from .limits.adaptive import AdaptiveLimit
 from .limits.rates import Rates
 from .messages import Pairs, Response, Settings
 from .pipeline.batch import Batch, Entry
@@ -92,6 +93,9 @@ class Core:
         where = self._place.url or spec.bucket
         self.memory = Memory(_reaches.setdefault(where, Reach()))
         self.deciding = deciding(spec.use_conditional_write, aws=self._place.aws)
+        concurrency = resolved.s3_request_concurrency
+        # Without a reference to this core, which is to go when the last store has gone.
+        self.adaptive = AdaptiveLimit(lambda: (executor or concurrency.executor(os.environ)).limit)
         self.closed = False
         self._calls: set[Call] = set()
         self._batches: set[Batch[Any]] = set()

@@ -47,6 +47,16 @@ _LATE_STATUSES = {
     "PreconditionFailed": 412,
 }
 _CONFLICT = "ConditionalRequestConflict"
+_LESS_CODES = frozenset(
+    {
+        "SlowDown",
+        "ServiceUnavailable",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+    }
+)
 _SKEW_CODE = "RequestTimeTooSkewed"
 _EXPIRED_CODES = frozenset({"ExpiredToken", "InvalidToken", "ExpiredTokenException"})
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?").fullmatch
@@ -135,6 +145,11 @@ def may_have_acted(status: int, code: str) -> bool:
     word for a lost race of conditional writes.
     """
     return status >= 500 and status not in (503, 509) and code not in ("SlowDown", "UnknownError")
+
+
+def wants_less(status: int, code: str) -> bool:
+    """Whether a store asks for fewer requests at a time."""
+    return status in (429, 503) or code in _LESS_CODES or code.startswith("Throttling")
 
 
 def classify_failure(error: TransportError) -> Verdict:

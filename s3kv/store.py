@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
-from itertools import chain
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .copies import Copies
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .doctor import Report
 
 T = TypeVar("T")
+
+# So often may a store say that there is something, and nothing to get.
+_MOST_CONTRADICTIONS = 8
 
 
 class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes]):
@@ -192,15 +195,19 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
             key: The key.
             default: A value as for :meth:`put`.
         """
-        while True:
+        for tries in count(1):
             found = self.get(key, None)
             if found is not None:
                 return found
             try:
                 self.put(key, default, if_absent=True)
             except ConditionFailed:
+                # Somebody else was faster; but not so often, unless the store contradicts itself.
+                if tries >= _MOST_CONTRADICTIONS:
+                    raise
                 continue
-            return bytes(default) if not hasattr(default, "read") else self.get(key)
+            break
+        return self.get(key) if hasattr(default, "read") else bytes(default)
 
     def _pairs(self) -> Iterator[tuple[str, bytes]]:
         """Every (key, object), in the order of the listing; what is deleted meanwhile is left out."""

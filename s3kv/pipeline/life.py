@@ -33,6 +33,7 @@ from ..errors import (
     S3KVError,
     TransportError,
 )
+from ..limits.adaptive import AdaptiveLimit
 from ..limits.copying import CopyLimit
 from ..limits.rate_limiter import RateLimiter
 from ..limits.rates import Rates
@@ -46,6 +47,7 @@ from ..retry import (
     late_status,
     may_have_acted,
     retry_after,
+    wants_less,
 )
 from ..spec.deciding import Deciding
 from ..timestamps import parse_http_date
@@ -140,6 +142,8 @@ class Resources(Protocol):
     @property
     def copies(self) -> CopyLimit: ...
     @property
+    def adaptive(self) -> AdaptiveLimit: ...
+    @property
     def clock(self) -> Clock: ...
     @property
     def memory(self) -> Memory: ...
@@ -159,6 +163,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
         CredentialsError: there are no credentials.
     """
     policy, clock, memory = resources.policy, resources.clock, resources.memory
+    adaptive = resources.adaptive
+    flying = adaptive.flying
     call.operation = request.operation
     limiter = resources.rates.reads if request.method in _READS else resources.rates.writes
     tries = 0
@@ -166,6 +172,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     began: float | None = None
     refused: tuple[Credentials, Response] | None = None
     while True:
+        if adaptive.active:
+            yield from _wait_for_turn(adaptive)
         # A request that a dead connection did not carry has not been one.
         if limiter is not None and not fresh:
             yield from _admitted(limiter, call, clock)
@@ -201,7 +209,14 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 fresh=fresh,
             )
             call.attempts += 1
-            response: Response = yield wire
+            epoch = adaptive.epoch
+            flying.add(call)
+            try:
+                response: Response = yield wire
+            finally:
+                flying.discard(call)
+                if adaptive.active:
+                    adaptive.pass_on()
         except TransportError as failure:
             if failure.sent:
                 call.uncertain = True
@@ -228,6 +243,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
         else:
             memory.answered = True
             status = response.status
+            if adaptive.active and status < 500:
+                adaptive.accepted()
             if status < 300 and not (request.operation in ANSWERED_EARLY and _failed_late(response)):
                 return response
             status = response.status
@@ -252,6 +269,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                     continue
             if verdict is not Verdict.RETRY:
                 return response
+            if wants_less(status, response.error.code):
+                adaptive.refused(epoch)
             if may_have_acted(status, response.error.code):
                 call.uncertain = True
             error = service_error(response, request, call, clock.monotonic())
@@ -267,6 +286,17 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
         if call.deadline is not None and clock.monotonic() + delay >= call.deadline:
             raise _end(DeadlineExceeded, error, call, clock) from error
         yield Pause(delay)
+
+
+def _wait_for_turn(adaptive: AdaptiveLimit) -> Generator[Effect, Any, None]:
+    """Wait among those whom the store has asked to be fewer."""
+    while (turn := adaptive.turn()) is not None:
+        try:
+            yield Await(turn)
+        except BaseException:
+            # Nobody waits any more: the turn is somebody else's.
+            adaptive.pass_on()
+            raise
 
 
 def _failed_late(response: Response) -> bool:

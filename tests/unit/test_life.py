@@ -23,6 +23,7 @@ from s3kv.errors import (
     ServiceError,
     TransportError,
 )
+from s3kv.limits.adaptive import AdaptiveLimit
 from s3kv.limits.copying import CopyLimit
 from s3kv.limits.rates import Rates
 from s3kv.messages import Await, Pairs, Pause, Request, Response, Settings, WireRequest
@@ -100,6 +101,7 @@ class World:
     extra_headers: Pairs = ()
     copies: CopyLimit = field(default_factory=CopyLimit)
     rates: Rates = field(default_factory=lambda: Rates(RateLimiter(), {}))
+    adaptive: AdaptiveLimit = field(default_factory=lambda: AdaptiveLimit(lambda: 32))
     endpoint: Endpoint | None = HERE
     places: list[Endpoint | Exception] = field(default_factory=list)
     elsewhere: Endpoint | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NamedTuple
 
 # Below this, joining the received pieces costs less than the set-up.
 LARGE = 1024 * 1024
@@ -54,19 +55,36 @@ class FreshBytes:
         ctypes.memmove(self._address + offset, piece, len(piece))
 
 
+class Room(NamedTuple):
+    """Memory to be filled.
+
+    Attributes:
+        view: Where.
+        owner: Keeps it from being freed for as long as somebody may write to it: a view of a
+            :class:`FreshBytes` does not.
+    """
+
+    view: memoryview
+    owner: object = None
+
+    def __repr__(self) -> str:
+        return f"<room for {len(self.view):,} bytes>"
+
+
 class GivenBuffer:
-    """Somebody's buffer, to be filled like :class:`FreshBytes`.
+    """Somebody's memory, to be filled like :class:`FreshBytes`.
 
     Attributes:
         data: The part of it that is to be filled.
         view: The same.
     """
 
-    __slots__ = ("data", "view")
+    __slots__ = ("_room", "data", "view")
 
-    def __init__(self, buffer: memoryview, size: int, start: bytes) -> None:
+    def __init__(self, room: Room, size: int, start: bytes) -> None:
         """Take the first ``size`` bytes, and fill in ``start``."""
-        self.data = self.view = buffer[:size]
+        self._room = room
+        self.data = self.view = room.view[:size]
         self.write(0, start)
 
     def write(self, offset: int, piece: bytes) -> None:

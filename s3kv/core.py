@@ -212,6 +212,7 @@ class Core:
         *,
         in_order: bool = False,
         window: int | None = None,
+        stale: list[Entry[Item]] | None = None,
     ) -> Generator[Entry[Item], None, None]:
         """Carry out many operations, and hand out each when it has ended.
 
@@ -222,6 +223,7 @@ class Core:
             in_order: Hand them out in the order of the items, not in that in which they end.
             window: How many may be begun and not handed out; default: so many that one that is ready takes
                 the place of each that ends.
+            stale: See :class:`Batch`.
 
         Raises:
             StoreClosed: the store was closed.
@@ -229,7 +231,7 @@ class Core:
         if self.closed:
             raise StoreClosed("the store is closed")
         executor = self._find_executor()
-        batch = Batch(executor, begin, items, window or 2 * executor.limit, timeout)
+        batch = Batch(executor, begin, items, window or 2 * executor.limit, timeout, stale)
         self._batches.add(batch)
         try:
             yield from batch.in_order() if in_order else batch

@@ -10,21 +10,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from .byterange import WHOLE, ByteRange
+from .buffers import Room
+from .byterange import WHOLE
 from .checksums import Running
-from .errors import Changed, ConditionFailed, DataLoss
+from .errors import Changed, DataLoss
 from .etag import quoted
 from .keys import check_key, key_text
 from .operations.conditions import NO_VALUE, check_condition
 from .operations.presign import presign_url
-from .operations.read import Found, Unmet, get_object
+from .operations.read import Found, get_object
 from .operations.stat import Missing
 from .operations.write import object_headers
-from .parts import IN_FLIGHT
 from .payload import Source
-from .pipeline.batch import Entry
 from .progress import Progress, show_progress
-from .reading import PART_BYTES, Reading
+from .reading import MOST_CHANGES, PART_BYTES, Reading, Replaced, Unsplittable
 from .single import demanded
 from .values import StorageGeneration, TimestampedStorageGeneration
 from .writing import Writing
@@ -32,7 +31,6 @@ from .writing import Writing
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 _LONGEST_EXPIRY = 7 * 24 * 3600
 _METHODS = ("GET", "HEAD", "PUT", "DELETE")
-_MOST_CHANGES = 4
 
 
 class Files(Writing, Reading):
@@ -140,66 +138,61 @@ class Files(Writing, Reading):
     def _download(self, name: str, full: str, arriving: _Arriving, bar: Progress) -> tuple[str, float]:
         core = self._core
         started = core.clock.monotonic()
-        room = memoryview(bytearray(2 * PART_BYTES))
-        for _ in range(_MOST_CHANGES):
+        room = Room(memoryview(bytearray(2 * PART_BYTES)))
+        cause: BaseException | None = None
+        for _ in range(MOST_CHANGES):
             time = core.clock.time()
             found: Any = self._run(get_object, name, full, WHOLE, (), room, 0, True, since=started)
+            if found.rest:
+                try:
+                    self._download_parts(name, full, found, arriving, started, bar)
+                except Replaced as replaced:
+                    cause = replaced.__cause__
+                    arriving.empty()
+                    continue
+                except Unsplittable:
+                    arriving.empty()
+                    found = self._run(get_object, name, full, WHOLE, since=started)
             if isinstance(found, Missing):
                 raise found.error
-            etag = quoted(found.headers.get("etag", ""))
             if not found.rest:
                 arriving.write(found.value, 0)
                 bar.step(len(found.value))
-                return etag, time
-            if self._download_parts(name, full, found, etag, arriving, started, bar):
-                return etag, time
-            arriving.empty()
-        raise Changed(
-            "the object was replaced again and again while it was read",
-            operation="GetObject",
-            key=name,
-            elapsed=core.clock.monotonic() - started,
-        )
+            return quoted(found.headers.get("etag", "")), time
+        raise self._changed(name, started) from cause
 
     def _download_parts(
-        self,
-        name: str,
-        full: str,
-        found: Found,
-        etag: str,
-        arriving: _Arriving,
-        started: float,
-        bar: Progress,
-    ) -> bool:
-        """Fetch every part; False when the object is another one by now."""
-        core, timeout, size = self._core, self._timeout, found.rest
-        pinned = (("if-match", etag),) if etag else ()
+        self, name: str, full: str, found: Found, arriving: _Arriving, started: float, bar: Progress
+    ) -> None:
+        """Write every part of an object to a file.
+
+        Raises:
+            Replaced: it is another version by now.
+            Unsplittable: the store does not send parts of it.
+            DataLoss: the whole does not match its checksum.
+        """
         running = Running(found.headers)
-
-        def begin(place: int) -> Entry[int]:
-            part = ByteRange(place, min(place + PART_BYTES, size))
-            return core.entry(place, get_object, name, timeout, full, part, pinned, since=started)
-
-        places = range(0, size, PART_BYTES)
-        for entry in core.batch(begin, places, timeout, in_order=True, window=IN_FLIGHT):
-            part: Any = entry.result
-            if isinstance(entry.error, ConditionFailed) or isinstance(part, (Missing, Unmet)):
-                return False
-            if entry.error is not None:
-                raise entry.error
-            if quoted(part.headers.get("etag", "")) != etag:
-                return False
-            running.update(part.value)
-            arriving.write(part.value, entry.item)
-            bar.step(len(part.value), 0)
-            # Not to be held while the next is waited for.
-            entry.result = part = None
+        parts = self._parts(
+            name,
+            full,
+            found.headers,
+            0,
+            found.rest,
+            lambda first, end: Room(memoryview(bytearray(end - first))),
+            started,
+            [],
+            in_order=True,
+        )
+        with contextlib.closing(parts):
+            for place, part in parts:
+                running.update(part)
+                arriving.write(part, place)
+                bar.step(len(part), 0)
         try:
             running.check()
         except DataLoss as error:
             error.operation, error.key = "GetObject", name
             raise
-        return True
 
     def presign(self, key: str | bytes, *, method: str = "GET", expires: int = 3600) -> str:
         """A URL with which anybody may do one thing with one object, for a time.

@@ -44,7 +44,7 @@ class ResponseReader:
         "started",
     )
 
-    def __init__(self, method: str, data: bool, into: memoryview | None = None, cut: int = 0) -> None:
+    def __init__(self, method: str, data: bool, into: buffers.Room | None = None, cut: int = 0) -> None:
         self._method = method
         self._data = data
         self._into = into
@@ -116,23 +116,29 @@ class ResponseReader:
             self._decoder = ChunkedDecoder()
         return bool(data or length == 0) and self._take(data)
 
-    def _begin_into(self, buffer: memoryview, data: bytes, length: int) -> bool:
-        """The beginning of a body that belongs into somebody's buffer."""
-        if length > len(buffer):
+    def _begin_into(self, room: buffers.Room, data: bytes, length: int) -> bool:
+        """The beginning of a body that belongs into somebody's memory."""
+        if length > len(room.view):
             # It is for the caller to say what that means; there is no use in reading on.
             self._rest = length
             return self._finish(b"", clean=False)
-        return self._begin(buffers.GivenBuffer(buffer, length, data[:length]), data, length)
+        return self._begin(buffers.GivenBuffer(room, length, data[:length]), data, length)
 
     def _begin(self, region: buffers.FreshBytes | buffers.GivenBuffer, data: bytes, length: int) -> bool:
         """The beginning of a body whose bytes go straight to where they belong."""
         self._fresh = region
         self._have = min(len(data), length)
         self._length = length
-        if self._cut and self._cut >= self._have and length >= 2 * self._cut:
+        if self._cut and self._cut >= self._have and length >= 2 * self._cut and self._is_strong():
             self._length = self._cut
             self._rest = length - self._cut
         return self._have == self._length and self._finish(region.data, clean=len(data) == length)
+
+    def _is_strong(self) -> bool:
+        """The answer has an ETag that tells one version's bytes from another's (RFC 9110, 8.8.3)."""
+        assert self.head is not None
+        etag = self.head.headers.get("etag", "")
+        return bool(etag) and not etag.startswith("W/")
 
     def _take(self, data: bytes) -> bool:
         """More of the body."""

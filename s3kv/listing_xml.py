@@ -206,6 +206,13 @@ def _learn(tags: tuple[str, ...]) -> _Shape | None:
                 strict.append(_STRICT_TEXT)
     if "Key" not in order or "Size" not in order:
         return None
+    try:
+        # What is no XML, or names a column otherwise than by a text, is for the parser.
+        root = parse("".join(tag or "x" for tag in tags).encode())
+    except MalformedResponse:
+        return None
+    if [child.name for child in root.children if child.name in _COLUMNS] != order:
+        return None
     gap = r"[ \t\r\n]*"
     return _Shape(
         re.compile("".join(pattern) + gap).split, re.compile("".join(strict) + gap).split, tuple(order)

@@ -19,7 +19,7 @@ from .operations.write import put_object
 from .payload import LARGE_VALUE, Source, open_value
 from .pipeline.batch import Entry
 from .progress import Progress, show_progress
-from .reading import PART_BYTES, Reading
+from .reading import PART_BYTES, Reading, Replaced, Unsplittable
 from .values import TimestampedStorageGeneration
 from .writing import Writing
 
@@ -137,8 +137,10 @@ class Batches(Listings, Writing, Reading):
     def _read_rest(self, name: str, full: str, found: Found, errors: dict[str, Exception]) -> Found | None:
         """A large object read to its end, or None and the error filed."""
         try:
-            complete = self._complete(name, full, found, self._core.clock.monotonic())
-            again = complete or self._read_object(name, full, WHOLE)
+            try:
+                again: Found | Missing = self._complete(name, full, found, self._core.clock.monotonic(), [])
+            except (Replaced, Unsplittable):
+                again = self._read_object(name, full, WHOLE)
         except Exception as error:
             errors[name] = error
             return None

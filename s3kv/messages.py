@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .buffers import Room
 from .pending import Pending
 from .sigv4 import EMPTY_SHA256
 
@@ -62,7 +63,7 @@ class Request(NamedTuple):
     body: Body = b""
     payload_hash: str = EMPTY_SHA256
     data: bool = False
-    into: memoryview | None = None
+    into: Room | None = None
     cut: int = 0
 
 
@@ -113,7 +114,7 @@ class WireRequest(NamedTuple):
     body: Body = b""
     data: bool = False
     fresh: bool = False
-    into: memoryview | None = None
+    into: Room | None = None
     cut: int = 0
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
+from ..buffers import Room
 from ..byterange import ByteRange, parse_content_range, parse_unsatisfied
 from ..call import Call
 from ..checksums import verify
@@ -55,7 +56,7 @@ def get_object(
     key: str,
     byte_range: ByteRange,
     conditions: Pairs = (),
-    into: memoryview | None = None,
+    into: Room | None = None,
     cut: int = 0,
     peek: bool = False,
 ) -> Generator[Effect, Any, Found | Missing | Unmet]:
@@ -67,7 +68,8 @@ def get_object(
         conditions: Headers that say when they are wanted; default: always.
         into: A buffer for them; default: new memory.
         cut: If they are much more than this, read so many only; default 0: all.
-        peek: If the buffer is too small, read nothing and say so; default: that is an error.
+        peek: If the buffer is too small, read nothing and say so; default: that is an error, or, where
+            the store ignores ranges, reason to do without the buffer.
 
     Raises:
         ByteRangeError: the range is not wholly inside the object.
@@ -93,6 +95,8 @@ def get_object(
             verify_body(resources, response.headers, response.body)
             return Found(response.body, response.headers)
         if status == 200 and response.rest:
+            if peek:
+                return Found(b"", response.headers, response.rest)
             # The Range header was ignored, which takes more than there is room for.
             return (yield from get_object(resources, call, key, byte_range, conditions))
         if status in (200, 206) and not whole:
@@ -132,14 +136,14 @@ def verify_body(resources: Resources, headers: Mapping[str, str], body: Body) ->
         verify(headers, body)
 
 
-def _begun(response: Response, into: memoryview | None, start: int) -> Found:
+def _begun(response: Response, into: Room | None, start: int) -> Found:
     """An answer that was not read to its end.
 
     Raises:
         ValueError: there was no room for it.
     """
     if response.view is None:
-        room = 0 if into is None else len(into)
+        room = 0 if into is None else len(into.view)
         raise ValueError(f"the buffer of {room:,} bytes is too small for the {response.rest:,} asked for")
     return Found(response.body, response.headers, response.rest, response.view, start)
 

@@ -27,6 +27,9 @@ T = TypeVar("T")
 _GRACE = 0.1
 # Seconds within which operations that are ready are announced once.
 _TOGETHER = 0.0002
+# Seconds that cancelled operations may take to end, and between two looks at them.
+_PATIENCE = 0.3
+_PAUSE = 0.002
 # Seconds that items are taken while an outcome is ready to be handed out.
 _FILLING = 0.005
 
@@ -36,15 +39,17 @@ class Entry(Operation, Generic[T]):
 
     Attributes:
         item: What it is for.
+        ended: Nobody works on it any more.
     """
 
-    __slots__ = ("_batch", "item")
+    __slots__ = ("_batch", "ended", "item")
 
     def __init__(
         self, item: T, steps: Steps, call: Call, transport: Transport, timer: Timer | None
     ) -> None:
         super().__init__(steps, call, transport, timer)
         self.item = item
+        self.ended = False
         self._batch: Batch[T] | None = None
 
     def finish(self, result: Any, error: BaseException | None) -> None:
@@ -53,6 +58,7 @@ class Entry(Operation, Generic[T]):
             bell.ring()
 
     def settle(self, result: Any, error: BaseException | None) -> Batch[T] | None:
+        self.ended = True
         batch = self._batch
         if batch is None:
             return None
@@ -75,6 +81,8 @@ class Batch(Generic[T]):
         items: What to do; taken as there is room.
         window: How many operations may be outstanding at once.
         timeout: Seconds that each operation has from when it starts; None for no limit.
+        stale: If the batch ends before its operations, wait a moment until nobody works on them any more;
+            put into this list where somebody still does. Default: do not wait.
     """
 
     def __init__(
@@ -84,7 +92,9 @@ class Batch(Generic[T]):
         items: Iterable[T],
         window: int,
         timeout: float | None = None,
+        stale: list[Entry[T]] | None = None,
     ) -> None:
+        self._stale = stale
         self._executor = executor
         self._begin = begin
         self._items: Iterator[T] = iter(items)
@@ -95,6 +105,7 @@ class Batch(Generic[T]):
         self._outstanding: dict[Entry[T], None] = {}
         self._complete: deque[Entry[T]] = deque()
         self._held_back: list[T] = []
+        self._given_up: list[Entry[T]] = []
         self._exhausted = False
         self._asleep = False
         self._stopped: Exception | None = None
@@ -168,6 +179,18 @@ class Batch(Generic[T]):
         finally:
             for entry in self._outstanding:
                 entry.call.cancel()
+            if self._stale is not None:
+                self._stale += self._wait_for_the_end()
+
+    def _wait_for_the_end(self) -> list[Entry[T]]:
+        """Wait until nobody works on what was cancelled; who still does when that takes too long."""
+        until = monotonic() + _PATIENCE
+        going = [*self._given_up, *self._outstanding]
+        while going := [entry for entry in going if not entry.ended]:
+            if monotonic() >= until:
+                break
+            self._bell.acquire(True, _PAUSE)
+        return going
 
     def _fill(self) -> None:
         """Begin what there is room for; an item that is slow to come keeps no outcome back."""
@@ -237,6 +260,7 @@ class Batch(Generic[T]):
     def _give_up(self, entry: Entry[T]) -> None:
         call = entry.call
         entry._batch = None
+        self._given_up.append(entry)
         entry.error = DeadlineExceeded(
             "the store's timeout passed before the operation was done",
             operation=call.operation or None,

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import repeat
+from typing import Any
 
+from .call import Call
+from .errors import MalformedResponse
 from .handle import Handle, check_text
 from .keyrange import KeyRange, just_before
 from .listing_xml import Columns
-from .operations.listing import PageRequest, entries_of, fetch_page, pages, pick, read_listing, relative
+from .operations.listing import (
+    Fetched,
+    PageRequest,
+    entries_of,
+    fetch_page,
+    pages,
+    pick,
+    read_listing,
+    relative,
+)
+from .pipeline.batch import Entry
+from .pipeline.life import Effect, Resources
+from .survey import Job, OutOfOrder, Survey
 from .values import ListEntry
+
+# So many pages are fetched one after the other before there may be more at once, and that only if they take
+# so many seconds each.
+_FEW = 2
+_SLOW = 0.01
 
 # Inside the class, ``list`` is the method.
 _List = list
@@ -40,25 +62,35 @@ class Listings(Handle):
         if cut < 0:
             raise ValueError(f"strip_prefix_length is {cut}: allowed is 0 or more")
         keys: _List[str] = []
-        for page in self._pages(self._wanted(prefix, range), None):
+        for page in self._pages_fast(self._wanted(prefix, range)):
             keys += page.keys
         keys.sort()
         return [key[cut:] for key in keys if len(key) > cut] if cut else keys
 
     def scan(
-        self, prefix: str = "", *, range: KeyRange | None = None, start_after: str | None = None
+        self,
+        prefix: str = "",
+        *,
+        range: KeyRange | None = None,
+        start_after: str | None = None,
+        parallel: bool = False,
     ) -> Iterator[ListEntry]:
         """The objects whose keys start with ``prefix``, in the store's order of keys.
 
-        A page of up to 1,000 is fetched when the iterator gets to it; nothing before that.
+        A page of up to 1,000 is fetched when the iterator gets to it; nothing before that. In parallel,
+        many are fetched at once, from all over the range, and up to some 256 wait for those before them:
+        many times faster where a page takes its time, for about twice as many requests.
 
         Args:
             prefix: Relative to the store's path; default: every key.
             range: Only keys of this range, relative to the store's path; default: all.
             start_after: Leave out keys up to and including this one.
+            parallel: Fetch pages side by side. Default False. Stores that do not list in the order of keys,
+                such as SeaweedFS, are listed page by page all the same.
         """
         after = None if start_after is None else check_text(start_after)
-        pages = self._pages(self._wanted(prefix, range), after)
+        find = self._pages_side_by_side if parallel else self._pages
+        pages = find(self._wanted(prefix, range), after)
         return (entry for page in pages for entry in entries_of(page))
 
     def _wanted(self, prefix: str, range: KeyRange | None) -> KeyRange:
@@ -107,6 +139,71 @@ class Listings(Handle):
             if wanted.exclusive_max and not memory.unordered and keys[-1] >= wanted.exclusive_max:
                 return
 
+    def _pages_fast(self, wanted: KeyRange) -> Iterator[Columns]:
+        """What there is in a range: side by side when it turns out that this pays."""
+        clock = self._core.clock
+        started = clock.monotonic()
+        for number, page in enumerate(self._pages(wanted, None), 1):
+            yield page
+            if number < _FEW or clock.monotonic() - started <= number * _SLOW:
+                continue
+            if page.keys and page.next_token and not self._core.memory.unordered:
+                yield from self._pages_side_by_side(wanted, page.keys[-1])
+                return
+
+    def _pages_side_by_side(self, wanted: KeyRange, after: str | None) -> Iterator[Columns]:
+        """As :meth:`_pages`, with many pages fetched at once."""
+        core, path = self._core, self._path
+        if wanted.empty:
+            return
+        prefix = path + wanted.common_prefix
+        last = just_before(path + wanted.inclusive_min) if wanted.inclusive_min else ""
+        if after is not None and after >= wanted.inclusive_min:
+            last = path + after
+        last = last if last.startswith(prefix) and last != prefix else ""
+        end = path + wanted.exclusive_max if wanted.exclusive_max else None
+        survey = Survey(prefix, last, end)
+
+        def begin(_: None) -> Entry[None] | None:
+            job = survey.job()
+            if job is None:
+                return None
+            page = PageRequest(job.prefix, "" if job.segment else "/", job.last, job.token)
+            entry = core.entry(None, _fetch_job, None, self._timeout, page, job)
+            return entry
+
+        self._check_open()
+        handed_out = False
+        try:
+            with closing(core.batch(begin, repeat(None), self._timeout)) as batch:
+                for entry in batch:
+                    if entry.error is not None:
+                        raise entry.error
+                    job, fetched = entry.result
+                    page = read_listing(core, fetched)
+                    if core.memory.unordered:
+                        raise OutOfOrder
+                    survey.take(job, page)
+                    for found in survey.ready():
+                        within = self._within(relative(found, len(path)), wanted, after)
+                        if within.keys:
+                            handed_out = True
+                            yield within
+                    if survey.finished:
+                        return
+        except OutOfOrder:
+            if handed_out:
+                raise MalformedResponse(
+                    "the store does not list keys in order, so not side by side"
+                ) from None
+        yield from self._pages(wanted, after)
+
+    def _within(self, page: Columns, wanted: KeyRange, after: str | None) -> Columns:
+        """The entries of a page, which is in order, that are wanted."""
+        keys = page.keys
+        places = [i for i, key in enumerate(keys) if key in wanted and (after is None or key > after)]
+        return page if len(places) == len(keys) else pick(page, places)
+
     def list_dir(self, prefix: str = "") -> tuple[_List[str], _List[ListEntry]]:
         """One level of keys, as if ``/`` separated folders.
 
@@ -134,3 +231,11 @@ class Listings(Handle):
 
 def _entry_key(entry: ListEntry) -> str:
     return entry.key
+
+
+def _fetch_job(
+    resources: Resources, call: Call, page: PageRequest, job: Job
+) -> Generator[Effect, Any, tuple[Job, Fetched]]:
+    """A page, and what it is for."""
+    fetched = yield from fetch_page(resources, call, page)
+    return job, fetched

@@ -10,10 +10,10 @@ are. No I/O here.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
-from operator import gt
+from operator import ge
 from typing import NamedTuple
 
 from .listing_xml import Columns
@@ -84,8 +84,9 @@ class Survey:
         self._segments: deque[Segment] = deque([Segment(last, end)])
         self._characters = set(_LIKELY)
         self._waiting = 0
-        # Folders that were looked into, how many looks are under way, and depths that have no folders.
+        # Folders that were looked into, and found; how many looks are under way; depths without folders.
         self._looked: set[str] = set()
+        self._folders: list[str] = []
         self._looking = 0
         self._flat: set[int] = set()
 
@@ -123,17 +124,27 @@ class Survey:
             self._looking -= 1
             if not page.prefixes:
                 self._flat.add(job.prefix.count("/"))
-            self._cut_at(page.prefixes)
+            self._folders = sorted({*self._folders, *page.prefixes})
             return
         segment, keys = job.segment, page.keys
         segment.flying = False
+        if keys and (keys[0] <= job.last or any(map(ge, keys, keys[1:]))):
+            raise OutOfOrder
+        if not segment.done:
+            self._fill(segment, page)
+
+    def _fill(self, segment: Segment, page: Columns) -> None:
+        """Take the page that follows what a segment has."""
+        keys = page.keys
         segment.token = None if keys else page.next_token
         segment.done = page.next_token is None
         if not keys:
             return
-        if keys[0] <= segment.last or any(map(gt, keys, keys[1:])):
-            raise OutOfOrder
         self._characters.update(keys[0][len(self._prefix) :], keys[-1][len(self._prefix) :])
+        if segment.end is not None and keys[0] > segment.end:
+            segment.done = True
+            self._pass_on(segment, page)
+            return
         segment.last = keys[-1]
         segment.grown = True
         if segment.end is not None and keys[-1] >= segment.end:
@@ -155,6 +166,20 @@ class Survey:
                 return
             segments.popleft()
 
+    def _pass_on(self, empty: Segment, page: Columns) -> None:
+        """Use a page that has nothing for the segment it was fetched for: it tells what comes next."""
+        following = iter(self._segments)
+        for segment in following:
+            if segment is empty:
+                break
+        for segment in following:
+            if segment.end is not None and segment.end < page.keys[0]:
+                segment.done = True
+                continue
+            if not segment.flying and not segment.done and not segment.grown:
+                self._fill(segment, page)
+            return
+
     # ---------------------------------------------------------------- cuts
 
     def _look(self) -> Job | None:
@@ -175,12 +200,15 @@ class Survey:
         return None
 
     def _cut(self) -> bool:
-        """Cut a segment at likely characters; False when there is none to be cut."""
+        """Cut a segment at folders, else at likely characters; False when there is none to be cut."""
         for segment in self._segments:
             if segment.done or not segment.grown:
                 continue
             segment.grown = False
-            points = self._points(segment)
+            folders, end = self._folders, segment.end
+            after = bisect_right(folders, segment.last)
+            before = len(folders) if end is None else bisect_left(folders, end)
+            points = folders[after:before] or self._points(segment)
             if points:
                 self._cut_at(points)
                 return True

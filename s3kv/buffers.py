@@ -62,10 +62,12 @@ class Room(NamedTuple):
         view: Where.
         owner: Keeps it from being freed for as long as somebody may write to it: a view of a
             :class:`FreshBytes` does not.
+        ranged: It is for part of an object, and all of it must not get there.
     """
 
     view: memoryview
     owner: object = None
+    ranged: bool = False
 
     def __repr__(self) -> str:
         return f"<room for {len(self.view):,} bytes>"

@@ -37,6 +37,13 @@ class ByteRange(NamedTuple):
         """True when the range is the whole object, whatever its length."""
         return self.start == 0 and self.stop is None
 
+    @property
+    def length(self) -> int | None:
+        """How many bytes it is, where that does not depend on the object."""
+        if self.start < 0:
+            return -self.start
+        return None if self.stop is None else self.stop - self.start
+
     def header(self) -> str:
         """The value of the ``Range`` header. Not for empty ranges."""
         if self.start < 0:

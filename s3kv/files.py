@@ -178,7 +178,7 @@ class Files(Writing, Reading):
             found.headers,
             0,
             found.rest,
-            lambda first, end: Room(memoryview(bytearray(end - first))),
+            lambda first, end: Room(memoryview(bytearray(end - first)), ranged=True),
             started,
             [],
             in_order=True,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .copies import Copies
+from .files import Files
 from .ranges import Ranges
 from .single import RAISE, SingleKey
 from .values import ObjectInfo, ReadResult, TimestampedStorageGeneration
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 
-class _Store(SingleKey, Ranges, Copies):
+class _Store(SingleKey, Ranges, Copies, Files):
     """The methods that there are futures of."""
 
     __slots__ = ()
@@ -123,6 +125,35 @@ class Futures:
     ) -> Future[TimestampedStorageGeneration]:
         """Have the store copy an object; see :meth:`Store.copy`."""
         return self._submit(self._store.copy, src, dst, if_absent=if_absent)
+
+    def upload(
+        self,
+        path: str | os.PathLike[str],
+        key: str | bytes,
+        *,
+        if_equal: str | None = None,
+        if_absent: bool = False,
+        content_type: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        progress: bool = False,
+    ) -> Future[TimestampedStorageGeneration]:
+        """Write a file's bytes as an object; see :meth:`Store.upload`."""
+        return self._submit(
+            self._store.upload,
+            path,
+            key,
+            if_equal=if_equal,
+            if_absent=if_absent,
+            content_type=content_type,
+            metadata=metadata,
+            progress=progress,
+        )
+
+    def download(
+        self, key: str | bytes, path: str | os.PathLike[str], *, progress: bool = False
+    ) -> Future[TimestampedStorageGeneration]:
+        """Write an object's bytes to a file; see :meth:`Store.download`."""
+        return self._submit(self._store.download, key, path, progress=progress)
 
     def _submit(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:
         store = self._store

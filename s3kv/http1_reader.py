@@ -118,7 +118,8 @@ class ResponseReader:
 
     def _begin_into(self, room: buffers.Room, data: bytes, length: int) -> bool:
         """The beginning of a body that belongs into somebody's memory."""
-        if length > len(room.view):
+        assert self.head is not None
+        if length > len(room.view) or (room.ranged and self.head.status != 206):
             # It is for the caller to say what that means; there is no use in reading on.
             self._rest = length
             return self._finish(b"", clean=False)

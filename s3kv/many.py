@@ -125,7 +125,7 @@ class Batches(Listings, Writing, Reading):
                 else:
                     assert isinstance(found, Found)
                     if found.rest:
-                        found = self._read_rest(name, entry.item[1], found, errors)
+                        found = self._read_rest(name, entry.item[1], found, errors, on_missing)
                         if found is None:
                             bar.step(0)
                             continue
@@ -134,7 +134,9 @@ class Batches(Listings, Writing, Reading):
                     continue
                 bar.step(0)
 
-    def _read_rest(self, name: str, full: str, found: Found, errors: dict[str, Exception]) -> Found | None:
+    def _read_rest(
+        self, name: str, full: str, found: Found, errors: dict[str, Exception], on_missing: OnMissing
+    ) -> Found | None:
         """A large object read to its end, or None and the error filed."""
         try:
             try:
@@ -145,7 +147,8 @@ class Batches(Listings, Writing, Reading):
             errors[name] = error
             return None
         if isinstance(again, Missing):
-            errors[name] = again.error
+            if on_missing == "raise":
+                errors[name] = again.error
             return None
         return again
 

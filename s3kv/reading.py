@@ -56,7 +56,9 @@ class Reading(Handle):
             if into is None:
                 found: Any = self._run(get_object, name, full, wanted, (), None, cut, since=started)
             else:
-                found = self._read_into(name, full, wanted, Room(into), cut, started)
+                found = self._read_into(
+                    name, full, wanted, Room(into, ranged=not wanted.whole), cut, started
+                )
             assert isinstance(found, (Found, Missing))
             if isinstance(found, Missing) or not found.rest:
                 return found
@@ -82,10 +84,7 @@ class Reading(Handle):
             return core.entry(item, get_object, name, timeout, full, wanted, (), room, cut, since=started)
 
         with closing(core.batch(begin, (None,), timeout, stale=[])) as batch:
-            entry = next(batch)
-            if entry.error is not None:
-                raise entry.error
-            found: Found | Missing = entry.result
+            found: Found | Missing = _outcome(next(batch))
             return found
 
     def _complete(
@@ -107,7 +106,7 @@ class Reading(Handle):
 
         def room(first: int, end: int) -> Room:
             assert view is not None
-            return Room(view[first - found.start : end - found.start], found.value)
+            return Room(view[first - found.start : end - found.start], found.value, ranged=True)
 
         begin, end = found.start + size - found.rest, found.start + size
         pieces = self._parts(name, full, found.headers, begin, end, room, started, stale)
@@ -182,12 +181,11 @@ class Reading(Handle):
                 if isinstance(entry.error, (ConditionFailed, ByteRangeError, MalformedResponse)):
                     # A store that ignores conditions shows so that the object is not what it was.
                     raise Replaced from entry.error
-                if entry.error is not None:
-                    raise entry.error
-                value = _part_of(entry.result, etag, size)
+                place = entry.item
+                value = _part_of(_outcome(entry), etag, size)
                 # Not to be held while the next is waited for.
                 entry.result = None
-                yield entry.item, value
+                yield place, value
                 del value
 
     def _changed(self, name: str, started: float) -> Changed:
@@ -197,6 +195,18 @@ class Reading(Handle):
             key=name,
             elapsed=self._core.clock.monotonic() - started,
         )
+
+
+def _outcome(entry: Entry[Any]) -> Any:
+    """An operation's result; its error is raised, and kept by nothing that its traceback keeps."""
+    error = entry.error
+    if error is None:
+        return entry.result
+    entry.error = None
+    try:
+        raise error
+    finally:
+        del error
 
 
 def _part_of(part: Found | Missing | Unmet, etag: str, size: int | None) -> bytes:

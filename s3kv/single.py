@@ -79,7 +79,8 @@ class SingleKey(Writing, Reading):
         Args:
             key: The key.
             buffer: Any writable, C-contiguous buffer (``bytearray``, ``mmap``, NumPy array), at least as
-                long as what is read. When an exception is raised, part of it may have been written.
+                long as what is read. What is after the bytes read, and all of it when an exception is
+                raised, may have been written to.
             byte_range: As for :meth:`get`.
 
         Returns:
@@ -101,6 +102,12 @@ class SingleKey(Writing, Reading):
         full = check_key(self._path, name)
         wanted = WHOLE if byte_range is None else parse_slice(byte_range)
         view = writable(buffer)
+        if wanted.length is not None:
+            if wanted.length > len(view):
+                raise ValueError(
+                    f"the buffer of {len(view):,} bytes is too small for the {wanted.length:,} asked for"
+                )
+            view = view[: wanted.length]
         found = self._read_object(name, full, wanted, view)
         if isinstance(found, Missing):
             raise found.error

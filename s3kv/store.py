@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# So often may a store say that there is something, and nothing to get.
-_MOST_CONTRADICTIONS = 8
+# So often may a store say that there is something, and nothing to get: SeaweedFS says so of folders.
+_MOST_CONTRADICTIONS = 4
 
 
 class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes]):
@@ -203,9 +203,9 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
                 self.put(key, default, if_absent=True)
             except ConditionFailed:
                 # Somebody else was faster; but not so often, unless the store contradicts itself.
-                if tries >= _MOST_CONTRADICTIONS:
-                    raise
-                continue
+                if tries < _MOST_CONTRADICTIONS:
+                    continue
+                self.put(key, default)
             break
         return self.get(key) if hasattr(default, "read") else bytes(default)
 

@@ -66,7 +66,7 @@ def get_object(
         key: The full key.
         byte_range: Which bytes.
         conditions: Headers that say when they are wanted; default: always.
-        into: A buffer for them; default: new memory.
+        into: A buffer for them, no longer than they are if that is known; default: new memory.
         cut: If they are much more than this, read so many only; default 0: all.
         peek: If the buffer is too small, read nothing and say so; default: that is an error, or, where
             the store ignores ranges, reason to do without the buffer.
@@ -101,6 +101,10 @@ def get_object(
             return (yield from get_object(resources, call, key, byte_range, conditions))
         if status in (200, 206) and not whole:
             if response.rest and response.view is None:
+                if byte_range.length is not None:
+                    raise MalformedResponse(
+                        f"the store sent {response.rest:,} bytes where {byte_range.length:,} were asked for"
+                    )
                 return _begun(response, into, 0)
             value = _cut(response, byte_range)
             if response.rest:

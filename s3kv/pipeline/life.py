@@ -171,121 +171,127 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     fresh = renewed = moved = False
     began: float | None = None
     refused: tuple[Credentials, Response] | None = None
-    while True:
-        if adaptive.active:
-            yield from _wait_for_turn(adaptive)
-        # A request that a dead connection did not carry has not been one.
-        if limiter is not None and not fresh:
-            yield from _admitted(limiter, call, clock)
-        credentials = resources.credentials.peek()
-        if credentials is None:
-            fetch = resources.credentials.fetch()
-            yield Await(fetch)
+    error: S3KVError | None = None
+    try:
+        while True:
+            if adaptive.active:
+                yield from _wait_for_turn(adaptive)
+            # A request that a dead connection did not carry has not been one.
+            if limiter is not None and not fresh:
+                yield from _admitted(limiter, call, clock)
+            credentials = resources.credentials.peek()
+            if credentials is None:
+                fetch = resources.credentials.fetch()
+                yield Await(fetch)
+                try:
+                    credentials = fetch.result()
+                except S3KVError as failure:
+                    raise describe(failure, call, clock.monotonic()) from failure.__cause__
+            if refused is not None:
+                if credentials == refused[0]:
+                    # There is no other token.
+                    return refused[1]
+                refused = None
+            tries += 1
+            wire: WireRequest | None = None
+            delay_hint: float | None = None
             try:
-                credentials = fetch.result()
-            except S3KVError as failure:
-                raise describe(failure, call, clock.monotonic()) from failure.__cause__
-        if refused is not None:
-            if credentials == refused[0]:
-                # There is no other token.
-                return refused[1]
-            refused = None
-        tries += 1
-        wire: WireRequest | None = None
-        error: S3KVError
-        delay_hint: float | None = None
-        try:
-            endpoint = resources.endpoint
-            if endpoint is None:
-                endpoint = yield Obtain(partial(resources.locate, call))
-            now = clock.time() + memory.clock_offset
-            wire = prepare(
-                request,
-                endpoint,
-                credentials,
-                now,
-                resources.settings.user_agent,
-                extra=resources.extra_headers,
-                fresh=fresh,
-            )
-            call.attempts += 1
-            epoch = adaptive.epoch
-            flying.add(call)
-            try:
-                response: Response = yield wire
-            finally:
-                flying.discard(call)
-                if adaptive.active:
-                    adaptive.pass_on()
-        except TransportError as failure:
-            if failure.sent:
-                call.uncertain = True
-            verdict = classify_failure(failure)
-            if verdict is Verdict.STALE and not fresh:
-                # Nothing is wrong with the store: its idle time ran out. Costs no attempt.
-                fresh = True
-                tries -= 1
-                if wire is not None:
-                    call.attempts -= 1
-                continue
-            error = describe(failure, call, clock.monotonic())
-            mask_error(error, secrets_of(credentials, wire))
-            if verdict is Verdict.FAIL:
-                raise error from failure.__cause__
-            if verdict is Verdict.UNREACHABLE and not memory.answered:
-                if began is None:
-                    began = clock.monotonic()
-                if clock.monotonic() - began >= policy.unreachable_for:
-                    raise _end(EndpointUnreachable, error, call, clock) from error
-        except S3KVError as failure:
-            mask_error(failure, secrets_of(credentials, wire))
-            raise describe(failure, call, clock.monotonic()) from failure.__cause__
-        else:
-            memory.answered = True
-            status = response.status
-            if adaptive.active and status < 500:
-                adaptive.accepted()
-            if status < 300 and not (request.operation in ANSWERED_EARLY and _failed_late(response)):
-                return response
-            status = response.status
-            response.error = parse_error(response.body)
-            mask_answer(response, secrets_of(credentials, wire))
-            if not moved and resources.relocate(response, endpoint):
-                moved = True
-                fresh = False
-                tries -= 1
-                continue
-            verdict = classify_answer(status, response.error.code, request.operation)
-            if verdict is Verdict.SKEW:
-                verdict = Verdict.RETRY if _learn_skew(response, now, clock, memory) else verdict
-            elif verdict is Verdict.EXPIRED and not renewed and resources.credentials.reject(credentials):
-                renewed = True
-                if credentials.token is not None:
-                    refused = credentials, response
-                verdict = Verdict.RETRY
-                if tries < policy.max_retries:
-                    # Nothing is wrong with the store, so nothing is to be waited for.
-                    fresh = False
+                endpoint = resources.endpoint
+                if endpoint is None:
+                    endpoint = yield Obtain(partial(resources.locate, call))
+                now = clock.time() + memory.clock_offset
+                wire = prepare(
+                    request,
+                    endpoint,
+                    credentials,
+                    now,
+                    resources.settings.user_agent,
+                    extra=resources.extra_headers,
+                    fresh=fresh,
+                )
+                call.attempts += 1
+                epoch = adaptive.epoch
+                flying.add(call)
+                try:
+                    response: Response = yield wire
+                finally:
+                    flying.discard(call)
+                    if adaptive.active:
+                        adaptive.pass_on()
+            except TransportError as failure:
+                if failure.sent:
+                    call.uncertain = True
+                verdict = classify_failure(failure)
+                if verdict is Verdict.STALE and not fresh:
+                    # Nothing is wrong with the store: its idle time ran out. Costs no attempt.
+                    fresh = True
+                    tries -= 1
+                    if wire is not None:
+                        call.attempts -= 1
                     continue
-            if verdict is not Verdict.RETRY:
-                return response
-            if wants_less(status, response.error.code):
-                adaptive.refused(epoch)
-            if may_have_acted(status, response.error.code):
-                call.uncertain = True
-            error = service_error(response, request, call, clock.monotonic())
-            delay_hint = retry_after(response.headers, now)
-        fresh = False
-        if tries >= policy.max_retries:
-            never = verdict is Verdict.UNREACHABLE and not memory.answered
-            kind = EndpointUnreachable if never else RetriesExhausted
-            raise _end(kind, error, call, clock) from error
-        delay = policy.delay(tries - 1, clock.draw(), delay_hint)
-        if verdict is Verdict.UNREACHABLE and began is not None and not memory.answered:
-            delay = min(delay, max(0.0, began + policy.unreachable_for - clock.monotonic()))
-        if call.deadline is not None and clock.monotonic() + delay >= call.deadline:
-            raise _end(DeadlineExceeded, error, call, clock) from error
-        yield Pause(delay)
+                error = describe(failure, call, clock.monotonic())
+                mask_error(error, secrets_of(credentials, wire))
+                if verdict is Verdict.FAIL:
+                    raise error from failure.__cause__
+                if verdict is Verdict.UNREACHABLE and not memory.answered:
+                    if began is None:
+                        began = clock.monotonic()
+                    if clock.monotonic() - began >= policy.unreachable_for:
+                        raise _end(EndpointUnreachable, error, call, clock) from error
+            except S3KVError as failure:
+                mask_error(failure, secrets_of(credentials, wire))
+                raise describe(failure, call, clock.monotonic()) from failure.__cause__
+            else:
+                memory.answered = True
+                status = response.status
+                if adaptive.active and status < 500:
+                    adaptive.accepted()
+                if status < 300 and not (request.operation in ANSWERED_EARLY and _failed_late(response)):
+                    return response
+                status = response.status
+                response.error = parse_error(response.body)
+                mask_answer(response, secrets_of(credentials, wire))
+                if not moved and resources.relocate(response, endpoint):
+                    moved = True
+                    fresh = False
+                    tries -= 1
+                    continue
+                verdict = classify_answer(status, response.error.code, request.operation)
+                if verdict is Verdict.SKEW:
+                    verdict = Verdict.RETRY if _learn_skew(response, now, clock, memory) else verdict
+                elif (
+                    verdict is Verdict.EXPIRED and not renewed and resources.credentials.reject(credentials)
+                ):
+                    renewed = True
+                    if credentials.token is not None:
+                        refused = credentials, response
+                    verdict = Verdict.RETRY
+                    if tries < policy.max_retries:
+                        # Nothing is wrong with the store, so nothing is to be waited for.
+                        fresh = False
+                        continue
+                if verdict is not Verdict.RETRY:
+                    return response
+                if wants_less(status, response.error.code):
+                    adaptive.refused(epoch)
+                if may_have_acted(status, response.error.code):
+                    call.uncertain = True
+                error = service_error(response, request, call, clock.monotonic())
+                delay_hint = retry_after(response.headers, now)
+            fresh = False
+            if tries >= policy.max_retries:
+                never = verdict is Verdict.UNREACHABLE and not memory.answered
+                kind = EndpointUnreachable if never else RetriesExhausted
+                raise _end(kind, error, call, clock) from error
+            delay = policy.delay(tries - 1, clock.draw(), delay_hint)
+            if verdict is Verdict.UNREACHABLE and began is not None and not memory.answered:
+                delay = min(delay, max(0.0, began + policy.unreachable_for - clock.monotonic()))
+            if call.deadline is not None and clock.monotonic() + delay >= call.deadline:
+                raise _end(DeadlineExceeded, error, call, clock) from error
+            yield Pause(delay)
+    finally:
+        # Its traceback keeps this frame, and what that holds.
+        error = None
 
 
 def _wait_for_turn(adaptive: AdaptiveLimit) -> Generator[Effect, Any, None]:

@@ -56,6 +56,13 @@ class Operation(Task):
         except BaseException as error:
             failure = error
         self.effect = self.exchange = None
+        try:
+            self._go_on(result, failure)
+        finally:
+            # Its traceback keeps this frame.
+            del failure
+
+    def _go_on(self, result: Any, failure: BaseException | None) -> None:
         if type(result) is Pause:
             self.pause = result.seconds
         elif type(result) is Await:

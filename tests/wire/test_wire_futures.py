@@ -25,7 +25,20 @@ from tests.wire.scripted import HOLD, ScriptedServer, Step, Wait, error
 Open = Callable[..., s3kv.Store]
 
 # What is about one key, and has a result to wait for.
-METHODS = ["copy", "delete", "get", "get_ranges", "modify", "put", "read", "stat", "write"]
+METHODS = [
+    "copy",
+    "delete",
+    "download",
+    "get",
+    "get_into",
+    "get_ranges",
+    "modify",
+    "put",
+    "read",
+    "stat",
+    "upload",
+    "write",
+]
 
 
 @pytest.fixture

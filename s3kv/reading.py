@@ -220,7 +220,7 @@ def _part_of(part: Found | Missing | Unmet, etag: str, size: int | None) -> byte
         raise Replaced
     if part.rest:
         raise Unsplittable
-    if quoted(part.headers.get("etag", "")) != etag or _size_of(part.headers) != size:
+    if quoted(part.headers.get("etag", "")) != etag or _size_of(part.headers) not in (None, size):
         raise Replaced
     return part.value
 

@@ -5,11 +5,14 @@ The executor is the test's: operations end when, and in the order in which, the 
 
 from __future__ import annotations
 
+import gc
 import itertools
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -212,6 +215,210 @@ def test_an_operation_that_never_ends_is_given_up_after_its_time() -> None:
     assert isinstance(got[1], DeadlineExceeded)
     assert {type(error) for item, error in got.items() if item != 1} == {type(None)}
     hand.end(1)
+
+
+# ------------------------------------------------------------------ told together, and soon
+
+
+def _later(seconds: float, function: Callable[[], object]) -> threading.Timer:
+    timer = threading.Timer(seconds, function)
+    timer.start()
+    return timer
+
+
+def test_an_outcome_that_comes_alone_is_handed_out_at_once() -> None:
+    """While all the others take their time."""
+    hand = Hand()
+    entries = iter(hand.batch(range(40), window=40))
+    ended: list[float] = []
+
+    def end(item: int) -> None:
+        ended.append(time.monotonic())
+        hand.end(item)
+
+    for item in (7, 3, 20):
+        waiting = _later(0.05, partial(end, item))
+        assert next(entries).item == item
+        late = time.monotonic() - ended[-1]
+        waiting.join()
+        assert late < 0.1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 10, 11, 39, 40])
+def test_whoever_waits_is_told_by_the_bell_or_when_there_are_many(count: int) -> None:
+    """Who settles several asks for one bell; a quarter of the window is worth a bell of its own."""
+    hand = Hand()
+    batch = hand.batch(range(40), window=40)
+    entries = iter(batch)
+    told: list[int] = []
+
+    def end() -> None:
+        bells = set()
+        for item in range(count):
+            bell = hand.live.pop(item).settle(item, None)
+            if bell is not None:
+                bells.add(bell)
+        told.append(len(bells))
+        for bell in bells:
+            bell.ring()
+
+    waiting = _later(0.02, end)
+    got = {next(entries).item for _ in range(count)}
+    waiting.join()
+    assert got == set(range(count))
+    assert told[0] <= 1
+
+
+@pytest.mark.parametrize("timeout", [None, 30.0])
+def test_an_outcome_is_not_kept_back_by_a_bell_that_nobody_rings(timeout: float | None) -> None:
+    """Who sleeps looks for itself now and then."""
+    hand = Hand()
+    entries = iter(hand.batch(range(40), window=40, timeout=timeout))
+    waiting = _later(0.02, lambda: hand.live.pop(3).settle("done", None))
+    started = time.monotonic()
+    assert next(entries).item == 3
+    assert time.monotonic() - started < 1
+    waiting.join()
+
+
+def test_a_quarter_of_the_window_is_worth_a_bell_of_its_own() -> None:
+    """Whoever goes on settling others does not keep so many back."""
+    hand = Hand()
+    entries = iter(hand.batch(range(40), window=40))
+    settled: list[float] = []
+
+    def settle() -> None:
+        for item in range(10):
+            hand.live.pop(item).settle(item, None)
+        settled.append(time.monotonic())
+
+    waiting = _later(0.02, settle)
+    next(entries)
+    late = time.monotonic() - settled[0]
+    waiting.join()
+    assert late < 0.15
+
+
+def test_items_that_wait_for_outcomes_get_them() -> None:
+    """An iterable may give the next item only when it has seen what became of the one before."""
+    seen: list[int] = []
+    hand = Hand()
+
+    def items() -> Iterator[int]:
+        for number in range(10):
+            yield number
+            # It is the same thread that hands out, so what is waited for here must have been.
+            assert len(seen) >= number - 3
+
+    hand.choose = lambda hand: hand.end_all()
+    for entry in hand.batch(items(), window=4):
+        seen.append(entry.item)
+    assert seen == list(range(10))
+
+
+@pytest.mark.parametrize("window", [1, 2, 8, 64])
+def test_items_that_are_slow_to_come_keep_no_outcome_back(window: int) -> None:
+    """What has ended is handed out before the next one but few has come."""
+    taken = itertools.count()
+    hand = Hand(lambda hand: hand.end_all())
+
+    def slow() -> Iterator[int]:
+        for number in range(12):
+            next(taken)
+            time.sleep(0.01)
+            yield number
+
+    ahead = 0
+    for place, _ in enumerate(hand.batch(slow(), window=window)):
+        ahead = max(ahead, int(repr(taken).partition("(")[2][:-1]) - place)
+    assert ahead <= 3
+
+
+def test_every_operation_is_announced() -> None:
+    """None stays in the queue with nobody looking, though those that are ready are announced together."""
+
+    class Announced(Hand):
+        pending = 0
+        calls = 0
+
+        def enqueue(self, entry: Entry[Any]) -> None:
+            super().enqueue(entry)
+            self.pending += 1
+
+        def announce(self) -> None:
+            self.pending = 0
+            self.calls += 1
+
+    hand = Announced()
+    entries = iter(hand.batch(range(1000), window=100))
+    waiting = _later(0.05, hand.end_all)
+    next(entries)
+    waiting.join()
+    assert hand.pending == 0
+    # A hundred that were ready are not a hundred announcements.
+    assert hand.calls < 90
+    hand.choose = Hand.end_all
+    assert len(list(entries)) == 999
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals are sent as POSIX has them")
+@pytest.mark.parametrize("delay", [0.0005, 0.003, 0.02, 0.1, 0.3])
+@pytest.mark.parametrize("in_order", [False, True])
+def test_a_signal_is_seen_soon_whenever_it_comes(delay: float, in_order: bool) -> None:
+    """While the batch fills, as it falls asleep, and long after; what is under way is cancelled."""
+
+    class Interrupted(Exception):
+        pass
+
+    sent: list[float] = []
+
+    def interrupt(*_: object) -> None:
+        sent.append(time.monotonic())
+        raise Interrupted
+
+    hand = Hand()
+    batch = hand.batch(range(200), window=100)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, delay)
+        with pytest.raises(Interrupted):
+            list(batch.in_order() if in_order else batch)
+        assert time.monotonic() - sent[0] < 0.5
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    gc.collect()
+    assert all(entry.call.cancelled for entry in hand.live.values())
+
+
+def test_outcomes_of_many_threads_are_all_handed_out() -> None:
+    """No wake-up is lost, whoever ends what and when."""
+    hand = Hand()
+    count = 3000
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            try:
+                item, entry = hand.live.popitem()
+            except KeyError:
+                time.sleep(0)
+                continue
+            entry.finish(item, None)
+
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    started = time.monotonic()
+    try:
+        got = [entry.result for entry in hand.batch(range(count), window=8)]
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+    assert sorted(got) == list(range(count))
+    # Each wake-up that got lost would cost a quarter of a second.
+    assert time.monotonic() - started < 10
 
 
 def test_no_bar_is_shown_unless_it_is_wanted_and_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import random
 from datetime import datetime, timezone
+from typing import Any
 
 import botocore.auth
 import botocore.credentials
 import pytest
 from botocore.awsrequest import AWSRequest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from s3kv import sigv4
 from s3kv.credentials.value import ANONYMOUS, Credentials
 from s3kv.endpoint import Endpoint, aws_endpoint, custom_endpoint
 from s3kv.messages import Body, Request, WireRequest
+from s3kv.pipeline import prepare as module
 from s3kv.pipeline.prepare import prepare
 from s3kv.sigv4 import EMPTY_SHA256
 
@@ -276,3 +282,180 @@ def test_a_request_that_is_printed_shows_neither_signature_nor_token() -> None:
             assert secret not in shown
         assert "GET" in shown
         assert "http://localhost:9000/bucket/key" in shown
+
+
+# ------------------------------------------------------------------ what is worked out once
+
+
+def _reference(wire: WireRequest, keys: Credentials, region: str, now: float, digest: str) -> str:
+    """The proof of a request as it is on the wire, from the specification, with nothing kept."""
+    headers = {name.lower(): value for name, value in wire.headers}
+    names = sorted(set(headers) - {"accept-encoding", "authorization", "content-length", "user-agent"})
+    path, _, query = wire.target.partition("?")
+    lines = "".join(f"{name}:{' '.join(headers[name].split(' '))}\n" for name in names)
+    canonical = f"{wire.method}\n{path}\n{query}\n{lines}\n{';'.join(names)}\n{digest}"
+    date = datetime.fromtimestamp(int(now), timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    scope = f"{date[:8]}/{region}/s3/aws4_request"
+    hashed = hashlib.sha256(canonical.encode("latin-1")).hexdigest()
+    key = b"AWS4" + keys.secret_key.encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), "sha256").digest()
+    proof = hmac.new(key, f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{hashed}".encode(), "sha256").hexdigest()
+    return (
+        f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={';'.join(names)}, "
+        f"Signature={proof}"
+    )
+
+
+_VALUES = st.text("abc =,;\"'/%+:", max_size=8).map(lambda text: " ".join(text.split()))
+_LATIN = st.text(st.characters(min_codepoint=0xA1, max_codepoint=0xFF), min_size=1, max_size=5)
+_HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["range", "if-match", "content-type", "x-amz-meta-a", "x-amz-meta-b", "x-amz-z", "a", "zz"]
+        ),
+        _VALUES | _LATIN,
+    ),
+    max_size=5,
+    unique_by=lambda pair: pair[0],
+).map(tuple)
+_EXTRA = st.sampled_from(
+    [(), (("x-amz-request-payer", "requester"),), (("x-amz-expected", "1"), ("b", "c"))]
+)
+_CREDENTIALS = st.sampled_from(
+    [
+        KEYS,
+        TEMPORARY,
+        KEYS._replace(secret_key="another"),
+        KEYS._replace(access_key="AKIDANOTHER"),
+        TEMPORARY._replace(token="another/+="),
+        TEMPORARY._replace(token=""),
+    ]
+)
+_ENDPOINTS = st.sampled_from(
+    [
+        LOCAL,
+        LOCAL._replace(region="eu-west-1"),
+        aws_endpoint("bucket", "eu-west-1"),
+        aws_endpoint("bucket", "us-east-1"),
+        custom_endpoint("http://localhost:9000", "other", "us-east-1"),
+        custom_endpoint("http://10.1.2.3:9000", "bucket", "us-east-1", host_header="s3.example.com"),
+    ]
+)
+# Around a second, a minute, a day and a year.
+_TIMES = st.sampled_from(
+    [NOW, NOW + 0.2, NOW + 0.25, NOW + 1, NOW - 1, 1_769_903_999.999, 1_769_904_000.0, 1_798_761_599.5, 0.0]
+)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["GET", "HEAD", "PUT", "POST", "DELETE"]),
+            st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6),
+            st.lists(st.tuples(st.text("ab=&é ", min_size=1, max_size=3), st.text("a/é &", max_size=3))),
+            _HEADERS,
+            _EXTRA,
+            _CREDENTIALS,
+            _ENDPOINTS,
+            _TIMES,
+            st.binary(max_size=5),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_what_is_kept_from_one_request_changes_no_other(requests: list[Any]) -> None:
+    """Each proof is that of its own request, credentials, region and second, in whatever order."""
+    for method, key, query, headers, extra, keys, endpoint, now, body in requests:
+        digest = hashlib.sha256(body).hexdigest()
+        request = Request("X", method, key, tuple(query), headers, body, digest)
+        names = {name for name, _ in extra}
+        request = request._replace(headers=tuple(pair for pair in headers if pair[0] not in names))
+        wire = prepare(request, endpoint, keys, now, "agent/1", extra=extra)
+        sent = _lower(wire)
+        expected = _reference(wire, keys, endpoint.region, now, digest)
+        assert sent["authorization"] == expected
+        assert sent["x-amz-content-sha256"] == digest
+        assert sent.get("x-amz-security-token") == keys.token
+        assert sent["host"] == endpoint.host
+        assert wire.headers[-2:] == [("Accept-Encoding", "identity"), ("User-Agent", "agent/1")] or (
+            wire.headers[-1][0] == "Content-Length"
+        )
+        # And as the functions for each stage have it, where headers are what they were written for.
+        if all(value.isascii() for _, value in request.headers):
+            path, _, text = wire.target.partition("?")
+            signed = [(name, sent[name]) for name in _signed_names(wire)]
+            date = sigv4.amz_date(now)
+            assert expected == sigv4.authorization(
+                keys.access_key, keys.secret_key, endpoint.region, date, method, path, text, signed, digest
+            )
+
+
+def test_a_request_is_prepared_as_if_it_were_the_first() -> None:
+    """With what is kept and without, it is the same to the byte."""
+    shapes = [
+        (Request("X", method, key, headers=headers), keys, NOW + shift)
+        for method in ("GET", "PUT")
+        for key in ("a", "b c")
+        for headers in ((), (("range", "bytes=0-1"),), (("range", "bytes=0-2"),))
+        for keys in (KEYS, TEMPORARY, ANONYMOUS)
+        for shift in (0, 0.1, 1)
+    ]
+    kept = [_prepare(request, keys, now=now) for request, keys, now in shapes]
+    for (request, keys, now), before in zip(shapes, kept, strict=True):
+        module._mould.cache_clear()
+        module._unsigned.cache_clear()
+        sigv4.signing_key.cache_clear()
+        assert tuple(_prepare(request, keys, now=now)) == tuple(before)
+
+
+def test_a_header_value_in_latin_1_is_signed_as_it_goes_on_the_wire() -> None:
+    """Its bytes there, not those of UTF-8."""
+    request = GET._replace(headers=(("x-amz-meta-a", "é"),))
+    wire = _prepare(request)
+    assert _lower(wire)["authorization"] == _reference(wire, KEYS, "us-east-1", NOW, EMPTY_SHA256)
+    assert "x-amz-meta-a: é\r\n".encode("latin-1") in wire.lines.encode("latin-1")
+
+
+def test_what_is_kept_is_bounded() -> None:
+    """However many headers, seconds, credentials and regions there are."""
+    for number in range(1000):
+        headers = (("range", f"bytes={number}-{number}"),)
+        keys = KEYS._replace(secret_key=f"secret {number}")
+        endpoint = LOCAL._replace(region=f"region-{number}")
+        _prepare(GET._replace(headers=headers), keys, endpoint, now=NOW + number)
+        _prepare(GET._replace(headers=headers), ANONYMOUS)
+    for cache in (module._mould, module._unsigned, sigv4.signing_key, sigv4._format_second):
+        info = cache.cache_info()
+        assert info.maxsize is not None
+        assert 0 < info.currsize <= info.maxsize <= 1024
+
+
+def test_what_is_kept_shows_no_secret_when_it_is_printed() -> None:
+    """Neither the key, nor the token, nor anything that was made of them."""
+    secret, token = TEMPORARY.secret_key, TEMPORARY.token
+    assert token is not None
+    mould = module._mould((), (), LOCAL.host, "us-east-1", TEMPORARY, int(NOW), "agent/1")
+    key = sigv4.signing_key(secret, "20260131", "us-east-1")
+    prefixed = sigv4.PrefixedKey(key, "prefix")
+    for thing in (mould, mould.key, key, prefixed, [mould], {"mould": mould}):
+        for shown in (repr(thing), str(thing), f"{thing}"):
+            assert secret not in shown
+            assert token not in shown
+            assert "sha256" not in shown
+    assert token in "".join(mould.sent)
+
+
+def test_a_key_for_messages_that_begin_alike_signs_the_whole_message() -> None:
+    """As often as it is asked, in any order."""
+    key = sigv4.signing_key("secret", "20260131", "us-east-1")
+    prefixed = sigv4.PrefixedKey(key, "begin é\n")
+    for rest in ("a", "", "b" * 200, "a"):
+        assert prefixed.sign(rest) == key.sign(("begin é\n" + rest).encode())
+
+
+def test_a_message_that_is_no_ascii_is_not_signed_wrongly() -> None:
+    """What follows the prefix is a hash, which is ASCII."""
+    with pytest.raises(UnicodeEncodeError):
+        sigv4.PrefixedKey(sigv4.signing_key("s", "20260131", "r"), "").sign("é")

@@ -7,6 +7,7 @@ little, until it is what was configured: as TCP does with its window (RFC 5681, 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections import deque
@@ -65,8 +66,14 @@ class AdaptiveLimit:
                 return None
             return turn
 
+    def leave(self, turn: Pending[None]) -> None:
+        """Say that nobody waits for a turn any more; if it was given already, it is another's."""
+        with self._lock, contextlib.suppress(ValueError):
+            self._waiting.remove(turn)
+        self.pass_on()
+
     def pass_on(self) -> None:
-        """Say that a request has ended, or does not take its turn: another may."""
+        """Say that a request has ended: others may be sent."""
         with self._lock:
             room = min(self._allowed - len(self.flying), len(self._waiting))
             turns = [self._waiting.popleft() for _ in range(int(max(room, 0)))]
@@ -95,7 +102,7 @@ class AdaptiveLimit:
             self._allowed += 1.0 / self._allowed
             if self._allowed >= self._ceiling():
                 self._allowed = math.inf
-            self._update()
+        self.pass_on()
 
     def _update(self) -> None:
         self.active = self._allowed != math.inf or bool(self._waiting)

@@ -300,8 +300,7 @@ def _wait_for_turn(adaptive: AdaptiveLimit) -> Generator[Effect, Any, None]:
         try:
             yield Await(turn)
         except BaseException:
-            # Nobody waits any more: the turn is somebody else's.
-            adaptive.pass_on()
+            adaptive.leave(turn)
             raise
 
 

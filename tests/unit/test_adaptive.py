@@ -105,6 +105,35 @@ def test_those_who_wait_go_on_when_the_limit_is_gone() -> None:
     assert not limit.active
 
 
+def test_a_turn_is_not_given_to_one_who_waits_no_longer() -> None:
+    """Whoever is behind gets it; and one that was given already is passed on."""
+    limit = AdaptiveLimit(lambda: 32)
+    limit.refused(limit.epoch)
+    (request,) = _flying(limit, 1)
+    first, second, third = limit.turn(), limit.turn(), limit.turn()
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    limit.leave(first)
+    limit.flying.discard(request)
+    limit.pass_on()
+    assert (first.settled, second.settled, third.settled) == (False, True, False)
+    limit.leave(second)
+    assert third.settled
+
+
+def test_a_success_that_raises_the_limit_lets_others_go() -> None:
+    """Nothing else may come to an end for a long time."""
+    limit = AdaptiveLimit(lambda: 32)
+    limit.refused(limit.epoch)
+    _flying(limit, 1)
+    turn = limit.turn()
+    assert turn is not None
+    limit.accepted()
+    assert limit.allowed == 2
+    assert turn.settled
+
+
 def test_no_turn_is_lost_between_threads() -> None:
     """What ends while another asks for a turn is seen by one of them."""
     limit = AdaptiveLimit(lambda: 1000)

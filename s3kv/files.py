@@ -143,6 +143,8 @@ class Files(Writing, Reading):
         for _ in range(MOST_CHANGES):
             time = core.clock.time()
             found: Any = self._run(get_object, name, full, WHOLE, (), room, 0, True, since=started)
+            if isinstance(found, Missing):
+                raise found.error
             if found.rest:
                 try:
                     self._download_parts(name, full, found, arriving, started, bar)
@@ -228,7 +230,7 @@ class _Arriving:
 
     def __init__(self, path: Path) -> None:
         self._final = path
-        self._path = path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}.part")
+        self._path = path.with_name(f".s3kv-{os.urandom(8).hex()}.part")
         self._kept = False
 
     def __enter__(self) -> _Arriving:

@@ -79,7 +79,7 @@ class Listings(Handle):
 
         A page of up to 1,000 is fetched when the iterator gets to it; nothing before that. In parallel,
         many are fetched at once, from all over the range, and up to some 256 wait for those before them:
-        many times faster where a page takes its time, for about twice as many requests.
+        many times faster where a page takes its time, for two to four times as many requests.
 
         Args:
             prefix: Relative to the store's path; default: every key.

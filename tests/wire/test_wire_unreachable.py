@@ -13,6 +13,7 @@ import pytest
 import requests
 
 import s3kv
+from s3kv import core
 from s3kv.messages import Settings
 from s3kv.retry import RetryPolicy
 from tests.wire.conftest import FAST, OpenStore, RecordingTimer
@@ -54,7 +55,8 @@ def refusing() -> Iterator[str]:
             sock = stack.enter_context(socket.socket())
             sock.bind((LOOPBACK, 0))
             port = sock.getsockname()[1]
-            if port not in used_ports:
+            # Servers of other tests had ports, too.
+            if port not in used_ports and not any(url.endswith(f":{port}") for url in core._reaches):
                 break
         yield f"http://{LOOPBACK}:{port}"
 

@@ -13,6 +13,7 @@ interpreter.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -53,7 +54,7 @@ class Bell(Protocol):
         """Wake them, if they wait; any thread may."""
 
 
-class Task:
+class Task(ABC):
     """One operation on its way through the executor.
 
     Belongs to the worker that has taken it; the caller waits for ``done`` and then reads ``result``
@@ -80,9 +81,9 @@ class Task:
         self.done = _allocate()
         self.done.acquire()
 
+    @abstractmethod
     def run(self) -> None:
         """Bring the task from where it stands to its end or its next pause. Never raises."""
-        raise NotImplementedError
 
     def finish(self, result: Any, error: BaseException | None) -> None:
         """Let the caller have the outcome."""

@@ -61,7 +61,7 @@ def server(
     """Run a server of each kind, one after the other, each started once when a test first needs it."""
     reason = request.param.available()
     if reason is not None:
-        pytest.skip(f"no {request.param.name}: {reason}")
+        pytest.skip(reason=f"no {request.param.name}: {reason}")
     with request.param() as running:
         yield running
 

@@ -46,7 +46,7 @@ def s3_server(request: pytest.FixtureRequest) -> LocalProcessServer:
     server_class: type[LocalProcessServer] = request.param
     reason = server_class.available()
     if reason is not None:
-        pytest.skip(reason)
+        pytest.skip(reason=reason)
     return server_class()
 
 
@@ -55,7 +55,7 @@ def bucket_root(tmp_path: Path) -> Path:
     """Return a directory with one bucket, which holds one object of ten bytes."""
     reason = StaticServer.available()
     if reason is not None:
-        pytest.skip(reason)
+        pytest.skip(reason=reason)
     (tmp_path / "bucket").mkdir()
     (tmp_path / "bucket" / "key").write_bytes(b"0123456789")
     return tmp_path
@@ -199,7 +199,7 @@ def test_servers_do_not_outlive_a_test_run_that_is_interrupted_or_killed(
     """Ctrl-C goes through the context manager; what Python cannot handle, through the guard."""
     reason = MotoServer.available()
     if reason is not None:
-        pytest.skip(reason)
+        pytest.skip(reason=reason)
     code = (
         "from tests.servers import MotoServer; import time\n"
         "with MotoServer() as server:\n"

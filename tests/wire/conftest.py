@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 import urllib3.connection  # noqa: F401 (imported at the first request otherwise, which tests time)
 
 import s3kv
@@ -191,5 +192,38 @@ def open_store() -> Iterator[OpenStore]:
         return store
 
     yield open_
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture(params=["built-in", "session"])
+def transport(request: pytest.FixtureRequest) -> Iterator[requests.Session | None]:
+    """Return what to give as ``session=``: None, or a session."""
+    if request.param == "built-in":
+        yield None
+        return
+    with requests.Session() as session:
+        yield session
+
+
+@pytest.fixture
+def open_() -> Iterator[Callable[..., s3kv.Store]]:
+    """Return a function that opens a store which tries four times, with short pauses."""
+    opened: list[s3kv.Store] = []
+
+    def open_store(server: ScriptedServer, mode: bool | None = True, **options: Any) -> s3kv.Store:
+        members: dict[str, Any] = {
+            "bucket": "bucket",
+            "endpoint": server.url,
+            "aws_region": "us-east-1",
+            "aws_credentials": {"type": "anonymous"},
+            "s3_request_retries": {"max_retries": 4, "initial_delay": "1ms", "max_delay": "2ms"},
+        }
+        if mode is not None:
+            members["use_conditional_write"] = mode
+        opened.append(s3kv.Store(members, **options))
+        return opened[-1]
+
+    yield open_store
     for store in opened:
         store.close()

@@ -364,3 +364,20 @@ def _document(root: str, content: str, *extra: str) -> bytes:
     space = "http://s3.amazonaws.com/doc/2006-03-01/"
     body = f'<?xml version="1.0" encoding="UTF-8"?>\n<{root} xmlns="{space}">{content}</{root}>'
     return answer(200, body.encode(), "Content-Type: application/xml", *extra)
+
+
+def operations(server: ScriptedServer) -> list[str]:
+    """Return what was asked for so far, listings aside."""
+    asked = [operation_of(request) for request in server.requests]
+    return [operation for operation in asked if operation != "ListObjectsV2"]
+
+
+def sent(server: ScriptedServer, operation: str) -> list[Recorded]:
+    """Return the requests for an operation."""
+    return [request for request in server.requests if operation_of(request) == operation]
+
+
+def late(code: str) -> bytes:
+    """Return an answer that begins as a success and is an error."""
+    body = f"<Error><Code>{code}</Code><Message>Sorry.</Message></Error>"
+    return answer(200, f'<?xml version="1.0" encoding="UTF-8"?>\n  {body}'.encode())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -13,8 +12,17 @@ import pytest
 import s3kv
 from s3kv.copies import _cut
 from tests.wire.helpers import Background
-from tests.wire.memory_s3 import MemoryS3, Stored, Turn, etag_of, operation_of, part_of
-from tests.wire.scripted import CLOSE, HOLD, RESET, Recorded, ScriptedServer, Step, Wait, answer, error
+from tests.wire.memory_s3 import (
+    MemoryS3,
+    Stored,
+    Turn,
+    etag_of,
+    late,
+    operations,
+    part_of,
+    sent,
+)
+from tests.wire.scripted import CLOSE, HOLD, RESET, ScriptedServer, Step, Wait, answer, error
 
 WRITE_ID = "x-amz-meta-s3kv-write-id"
 SOURCE, IF_MATCH, RANGE = (
@@ -31,46 +39,6 @@ LOST = {"closed": CLOSE, "reset": RESET}
 each_loss = pytest.mark.parametrize("lost", LOST.values(), ids=LOST)
 
 Open = Callable[..., s3kv.Store]
-
-
-@pytest.fixture
-def open_() -> Iterator[Open]:
-    """Return a function that opens a store which tries four times, with short pauses."""
-    opened: list[s3kv.Store] = []
-
-    def open_store(server: ScriptedServer, mode: bool | None = True, **options: Any) -> s3kv.Store:
-        members: dict[str, Any] = {
-            "bucket": "bucket",
-            "endpoint": server.url,
-            "aws_region": "us-east-1",
-            "aws_credentials": {"type": "anonymous"},
-            "s3_request_retries": {"max_retries": 4, "initial_delay": "1ms", "max_delay": "2ms"},
-        }
-        if mode is not None:
-            members["use_conditional_write"] = mode
-        opened.append(s3kv.Store(members, **options))
-        return opened[-1]
-
-    yield open_store
-    for store in opened:
-        store.close()
-
-
-def operations(server: ScriptedServer) -> list[str]:
-    """Return what was asked for so far, listings aside."""
-    asked = [operation_of(request) for request in server.requests]
-    return [operation for operation in asked if operation != "ListObjectsV2"]
-
-
-def sent(server: ScriptedServer, operation: str) -> list[Recorded]:
-    """Return the requests for an operation."""
-    return [request for request in server.requests if operation_of(request) == operation]
-
-
-def late(code: str) -> bytes:
-    """Return an answer that begins as a success and is an error."""
-    body = f"<Error><Code>{code}</Code><Message>Sorry.</Message></Error>"
-    return answer(200, f'<?xml version="1.0" encoding="UTF-8"?>\n  {body}'.encode())
 
 
 # ---------------------------------------------------------------------------------------- one request

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import pytest
-import requests
 
 import s3kv
 from s3kv import StorageGeneration
@@ -40,39 +39,6 @@ MODES = {"headers": True, "look and headers": None}
 each_mode = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 
 Open = Callable[..., s3kv.Store]
-
-
-@pytest.fixture(params=["built-in", "session"])
-def transport(request: pytest.FixtureRequest) -> Iterator[requests.Session | None]:
-    """Return what to give as ``session=``: None, or a session."""
-    if request.param == "built-in":
-        yield None
-        return
-    with requests.Session() as session:
-        yield session
-
-
-@pytest.fixture
-def open_() -> Iterator[Open]:
-    """Return a function that opens a store which tries four times, with short pauses."""
-    opened: list[s3kv.Store] = []
-
-    def open_store(server: ScriptedServer, mode: bool | None = True, **options: Any) -> s3kv.Store:
-        members: dict[str, Any] = {
-            "bucket": "bucket",
-            "endpoint": server.url,
-            "aws_region": "us-east-1",
-            "aws_credentials": {"type": "anonymous"},
-            "s3_request_retries": {"max_retries": 4, "initial_delay": "1ms", "max_delay": "2ms"},
-        }
-        if mode is not None:
-            members["use_conditional_write"] = mode
-        opened.append(s3kv.Store(members, **options))
-        return opened[-1]
-
-    yield open_store
-    for store in opened:
-        store.close()
 
 
 def methods(server: ScriptedServer) -> list[str]:

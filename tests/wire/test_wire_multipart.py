@@ -8,24 +8,32 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 import s3kv
 from s3kv import StorageGeneration
 from tests.wire.helpers import Background
-from tests.wire.memory_s3 import MemoryS3, Turn, etag_of, operation_of, part_of, upload_of
+from tests.wire.memory_s3 import (
+    MemoryS3,
+    Turn,
+    etag_of,
+    late,
+    operation_of,
+    operations,
+    part_of,
+    sent,
+    upload_of,
+)
 from tests.wire.scripted import (
     CLOSE,
     HOLD,
     RESET,
     Recorded,
-    ScriptedServer,
     Step,
     Wait,
     answer,
@@ -48,29 +56,6 @@ Open = Callable[..., s3kv.Store]
 
 
 @pytest.fixture
-def open_() -> Iterator[Open]:
-    """Return a function that opens a store which tries four times, with short pauses."""
-    opened: list[s3kv.Store] = []
-
-    def open_store(server: ScriptedServer, mode: bool | None = True, **options: Any) -> s3kv.Store:
-        members: dict[str, Any] = {
-            "bucket": "bucket",
-            "endpoint": server.url,
-            "aws_region": "us-east-1",
-            "aws_credentials": {"type": "anonymous"},
-            "s3_request_retries": {"max_retries": 4, "initial_delay": "1ms", "max_delay": "2ms"},
-        }
-        if mode is not None:
-            members["use_conditional_write"] = mode
-        opened.append(s3kv.Store(members, **options))
-        return opened[-1]
-
-    yield open_store
-    for store in opened:
-        store.close()
-
-
-@pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have values count as large from 32 KiB on, and parts be 8 KiB, so that tests need not send MiB."""
     monkeypatch.setattr("s3kv.payload.PART_BYTES", PART)
@@ -86,23 +71,6 @@ def noise(size: int) -> bytes:
 
 VALUE = noise(100_000)
 PARTS = 13
-
-
-def operations(server: ScriptedServer) -> list[str]:
-    """Return what was asked for so far, listings aside."""
-    asked = [operation_of(request) for request in server.requests]
-    return [operation for operation in asked if operation != "ListObjectsV2"]
-
-
-def sent(server: ScriptedServer, operation: str) -> list[Recorded]:
-    """Return the requests for an operation."""
-    return [request for request in server.requests if operation_of(request) == operation]
-
-
-def late(code: str) -> bytes:
-    """Return an answer that begins as a success and is an error."""
-    body = f"<Error><Code>{code}</Code><Message>Sorry.</Message></Error>"
-    return answer(200, f'<?xml version="1.0" encoding="UTF-8"?>\n  {body}'.encode())
 
 
 class Pipe:
@@ -142,16 +110,6 @@ each_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
 
 # ------------------------------------------------------------------------------------- what is sent
-
-
-@pytest.fixture(params=["built-in", "session"])
-def transport(request: pytest.FixtureRequest) -> Iterator[requests.Session | None]:
-    """Return what to give as ``session=``: None, or a session."""
-    if request.param == "built-in":
-        yield None
-        return
-    with requests.Session() as session:
-        yield session
 
 
 @each_form

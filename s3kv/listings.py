@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import repeat
 from typing import Any
 
-from .call import Call
 from .errors import MalformedResponse
 from .handle import Handle, check_text
 from .keyrange import KeyRange, just_before
 from .listing_xml import Columns
 from .operations.listing import (
-    Fetched,
     PageRequest,
     entries_of,
     fetch_page,
@@ -23,8 +21,7 @@ from .operations.listing import (
     relative,
 )
 from .pipeline.batch import Entry
-from .pipeline.life import Effect, Resources
-from .survey import Job, OutOfOrder, Survey
+from .survey import OutOfOrder, Survey
 from .values import ListEntry
 
 # So many pages are fetched one after the other before there may be more at once, and that only if they take
@@ -164,13 +161,12 @@ class Listings(Handle):
         end = path + wanted.exclusive_max if wanted.exclusive_max else None
         survey = Survey(prefix, last, end)
 
-        def begin(_: None) -> Entry[None] | None:
+        def begin(_: Any) -> Entry[Any] | None:
             job = survey.job()
             if job is None:
                 return None
             page = PageRequest(job.prefix, "" if job.segment else "/", job.last, job.token)
-            entry = core.entry(None, _fetch_job, None, self._timeout, page, job)
-            return entry
+            return core.entry(job, fetch_page, None, self._timeout, page)
 
         self._check_open()
         handed_out = False
@@ -179,11 +175,10 @@ class Listings(Handle):
                 for entry in batch:
                     if entry.error is not None:
                         raise entry.error
-                    job, fetched = entry.result
-                    page = read_listing(core, fetched)
+                    page = read_listing(core, entry.result)
                     if core.memory.unordered:
                         raise OutOfOrder
-                    survey.take(job, page)
+                    survey.take(entry.item, page)
                     for found in survey.ready():
                         within = self._within(relative(found, len(path)), wanted, after)
                         if within.keys:
@@ -231,11 +226,3 @@ class Listings(Handle):
 
 def _entry_key(entry: ListEntry) -> str:
     return entry.key
-
-
-def _fetch_job(
-    resources: Resources, call: Call, page: PageRequest, job: Job
-) -> Generator[Effect, Any, tuple[Job, Fetched]]:
-    """A page, and what it is for."""
-    fetched = yield from fetch_page(resources, call, page)
-    return job, fetched

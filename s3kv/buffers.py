@@ -22,10 +22,11 @@ class FreshBytes:
 
     Attributes:
         data: The object; not to be read, hashed or shared before it is full.
+        owner: What keeps the memory of the view alive.
         view: A writable view of all its bytes.
     """
 
-    __slots__ = ("_address", "data", "view")
+    __slots__ = ("data", "owner", "view")
 
     def __init__(self, size: int, start: bytes) -> None:
         """Make room for ``size`` bytes, the first of which are ``start``."""
@@ -38,21 +39,20 @@ class FreshBytes:
         locate.restype = ctypes.c_void_p
         locate.argtypes = [ctypes.py_object]
         self.data: bytes = make(None, size)
-        self._address: int = locate(self.data)
+        self.owner: object = self.data
+        address: int = locate(self.data)
         look = ctypes.pythonapi.PyMemoryView_FromMemory
         look.restype = ctypes.py_object
         look.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int]
-        self.view: memoryview = look(self._address, size, _WRITABLE)
-        _use_huge_pages(self._address, size)
+        self.view: memoryview = look(address, size, _WRITABLE)
+        _use_huge_pages(address, size)
         self.write(0, start)
 
-    def write(self, offset: int, piece: bytes) -> None:
+    def write(self, offset: int, piece: bytes | bytearray) -> None:
         """Copy ``piece`` to ``offset``; it must fit."""
-        import ctypes
-
         if offset + len(piece) > len(self.data):
             raise ValueError("the piece does not fit")
-        ctypes.memmove(self._address + offset, piece, len(piece))
+        self.view[offset : offset + len(piece)] = piece
 
 
 class Room(NamedTuple):
@@ -78,18 +78,19 @@ class GivenBuffer:
 
     Attributes:
         data: The part of it that is to be filled.
+        owner: What keeps the memory of the view alive.
         view: The same.
     """
 
-    __slots__ = ("_room", "data", "view")
+    __slots__ = ("data", "owner", "view")
 
     def __init__(self, room: Room, size: int, start: bytes) -> None:
         """Take the first ``size`` bytes, and fill in ``start``."""
-        self._room = room
+        self.owner = room.owner
         self.data = self.view = room.view[:size]
         self.write(0, start)
 
-    def write(self, offset: int, piece: bytes) -> None:
+    def write(self, offset: int, piece: bytes | bytearray) -> None:
         """Copy ``piece`` to ``offset``; it must fit."""
         self.view[offset : offset + len(piece)] = piece
 

@@ -165,6 +165,8 @@ class TransportError(S3KVError, ConnectionError):
 
     reason: str
     sent: bool
+    # What came of an object's bytes before the answer broke off; the pipeline takes it away.
+    partial: Any
 
     def __init__(
         self, message: str = "", *, reason: str = "closed", sent: bool = False, **fields: Any
@@ -172,6 +174,7 @@ class TransportError(S3KVError, ConnectionError):
         super().__init__(message, **fields)
         self.reason = reason
         self.sent = sent
+        self.partial = None
 
 
 class MalformedResponse(S3KVError):

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from . import buffers
 from .errors import MalformedResponse, TransportError
 from .http1 import MAX_HEAD_BYTES, MAX_INTERIM, ChunkedDecoder, Head, has_body, parse_head
 from .messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, MAX_OBJECT_BYTES, Response
+
+
+class Partial(NamedTuple):
+    """What came of an object's bytes before the answer broke off.
+
+    Attributes:
+        status: The answer's status.
+        headers: Names in lower case to values.
+        body: The bytes, unless they are in ``region``.
+        region: The memory they are in, if they are many or belong into somebody's buffer.
+        have: How many they are.
+        length: How many were to be read; None when the answer does not tell.
+        rest: How many more were to be left unread.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes | bytearray
+    region: buffers.FreshBytes | buffers.GivenBuffer | None
+    have: int
+    length: int | None
+    rest: int
 
 
 class ResponseReader:
@@ -179,10 +203,21 @@ class ResponseReader:
             TransportError: the answer was cut short.
         """
         if self.head is None or self._length is not None or self._decoder is not None:
-            raise TransportError("the answer was cut short", reason="short", sent=True)
+            error = TransportError("the answer was cut short", reason="short", sent=True)
+            error.partial = self.partial()
+            raise error
         self._finish(bytes(self._body), clean=False)
         assert self.response is not None
         return self.response
+
+    def partial(self) -> Partial | None:
+        """What there is of an object's bytes; None for nothing, and for any other answer."""
+        head = self.head
+        if head is None or not self._data or self._limit is not None or self.response is not None:
+            return None
+        return Partial(
+            head.status, head.headers, self._body, self._fresh, self._have, self._length, self._rest
+        )
 
     @property
     def missing(self) -> int:

@@ -55,6 +55,7 @@ from ..xml import parse_error
 from .outcome import describe, given_up, service_error
 from .prepare import prepare
 from .redact import mask_answer, mask_error, secrets_of
+from .resume import Resumption
 
 # Seconds that one pause may last.
 _LONGEST = 1e6
@@ -171,6 +172,10 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     fresh = renewed = moved = False
     began: float | None = None
     refused: tuple[Credentials, Response] | None = None
+    asked = request
+    resumption: Resumption | None = None
+    # A store whose object cannot be read on from where it broke off is not asked that twice.
+    resumable = request.data
     error: S3KVError | None = None
     try:
         while True:
@@ -201,7 +206,7 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                     endpoint = yield Obtain(partial(resources.locate, call))
                 now = clock.time() + memory.clock_offset
                 wire = prepare(
-                    request,
+                    asked,
                     endpoint,
                     credentials,
                     now,
@@ -229,6 +234,10 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                     if wire is not None:
                         call.attempts -= 1
                     continue
+                if resumable:
+                    resumption = _cut_off(request, resumption, failure)
+                    asked = request if resumption is None else resumption.request
+                    failure.partial = None
                 error = describe(failure, call, clock.monotonic())
                 mask_error(error, secrets_of(credentials, wire))
                 if verdict is Verdict.FAIL:
@@ -247,7 +256,11 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 if adaptive.active and status < 500:
                     adaptive.accepted()
                 if status < 300 and not (request.operation in ANSWERED_EARLY and _failed_late(response)):
-                    return response
+                    whole = response if resumption is None else resumption.complete(response)
+                    if whole is not None:
+                        return whole
+                    # As if the store had seen for itself that this is not the version that was begun.
+                    response = Response(412, response.headers, b"")
                 status = response.status
                 response.error = parse_error(response.body)
                 mask_answer(response, secrets_of(credentials, wire))
@@ -270,6 +283,14 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                         # Nothing is wrong with the store, so nothing is to be waited for.
                         fresh = False
                         continue
+                if resumption is not None and verdict is not Verdict.RETRY:
+                    # What is there now is not what was begun, or is not to be had in parts.
+                    resumption, resumable, asked = None, False, request
+                    if tries < policy.max_retries:
+                        fresh = False
+                        continue
+                    assert error is not None
+                    raise _end(RetriesExhausted, error, call, clock) from error
                 if verdict is not Verdict.RETRY:
                     return response
                 if wants_less(status, response.error.code):
@@ -292,6 +313,13 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     finally:
         # Its traceback keeps this frame, and what that holds.
         error = None
+
+
+def _cut_off(request: Request, resumption: Resumption | None, failure: TransportError) -> Resumption | None:
+    """How to go on after a failure that may have come in the middle of the object's bytes."""
+    if resumption is None:
+        return Resumption.of(request, failure.partial)
+    return resumption if resumption.extend(failure.partial) else None
 
 
 def _wait_for_turn(adaptive: AdaptiveLimit) -> Generator[Effect, Any, None]:

@@ -287,10 +287,8 @@ class Multiplexer:
                 continue
             del self._exchanges[descriptor]
             operation.exchange = None
-            exchange.abandon()
-            error = TransportError("the store did not answer in time", reason="timeout", sent=True)
             try:
-                effect = operation.steps.throw(error)
+                effect = operation.steps.throw(exchange.expire())
             except StopIteration as end:
                 self._complete(operation, end.value, None)
             except BaseException as failure:

@@ -167,7 +167,7 @@ class Connection:
                 else:
                     data = sock.recv(_RECEIVE)
             except OSError as error:
-                raise self._failure(reader, error) from error
+                raise self.failure(reader, error) from error
             if not data:
                 self._end(reader)
                 break
@@ -189,10 +189,10 @@ class Connection:
 
     def _end(self, reader: ResponseReader) -> None:
         if not reader.started:
-            raise self._failure(reader, None)
+            raise self.failure(reader, None)
         reader.end()
 
-    def _failure(self, reader: ResponseReader, error: OSError | None) -> TransportError:
+    def failure(self, reader: ResponseReader, error: OSError | None) -> TransportError:
         """What a failed receive means, by how far the answer had come."""
         if isinstance(error, (BlockingIOError, TimeoutError)):
             message = (
@@ -200,9 +200,9 @@ class Connection:
                 if reader.started
                 else "the store did not answer in time"
             )
-            return TransportError(message, reason="timeout", sent=True)
+            return _broken(reader, message, "timeout")
         if reader.started:
-            return TransportError("the answer was cut short", reason="short", sent=True)
+            return _broken(reader, "the answer was cut short", "short")
         if self.carried:
             return _stale()
         detail = "" if error is None else f": {_words(error)}"
@@ -276,7 +276,7 @@ class Connection:
         except BlockingIOError:
             return False
         except OSError as error:
-            raise self._failure(reader, error) from error
+            raise self.failure(reader, error) from error
         self._received += len(data)
         if not data:
             self._end(reader)
@@ -316,6 +316,12 @@ class Connection:
     def close(self) -> None:
         """Close the socket without a word to the peer."""
         self._sock.close()
+
+
+def _broken(reader: ResponseReader, message: str, reason: str) -> TransportError:
+    failure = TransportError(message, reason=reason, sent=True)
+    failure.partial = reader.partial()
+    return failure
 
 
 def _stale() -> TransportError:

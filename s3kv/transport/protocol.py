@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..call import Call
+from ..errors import TransportError
 from ..messages import Response, WireRequest
 from .connection import Connection
 
@@ -35,8 +36,8 @@ class Exchange(Protocol):
     def finish(self) -> Response:
         """Wait for the rest of the answer."""
 
-    def abandon(self) -> None:
-        """Give up the answer."""
+    def expire(self) -> TransportError:
+        """Give up the answer, which took too long: the failure that this is."""
 
 
 class Transport(Protocol):

@@ -22,6 +22,7 @@ from urllib3.util import parse_url
 from .. import http1
 from ..call import Call
 from ..errors import MalformedResponse, TransportError
+from ..http1_reader import Partial
 from ..messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, Response, Settings, WireRequest
 
 _PIECE = 256 * 1024
@@ -75,14 +76,10 @@ class SessionTransport:
             raise TransportError(f"the session could not send: {error}", reason="proxy") from error
         try:
             return _read(answer, request)
-        except urllib3_errors.ReadTimeoutError as error:
-            raise TransportError(
-                "the store fell silent in the middle of an answer", reason="timeout", sent=True
-            ) from error
         except (urllib3_errors.HTTPError, OSError) as error:
             if isinstance(error, TransportError):
                 raise
-            raise TransportError("the answer was cut short", reason="short", sent=True) from error
+            raise _broken_off(error) from error
         except ValueError as error:
             # http.client does not look at the sign of a chunk's size.
             raise MalformedResponse(f"the answer breaks HTTP: {error}") from error
@@ -231,16 +228,32 @@ def _read(answer: requests.Response, request: WireRequest) -> Response:
         limit = float("inf")
     pieces: list[bytes] = []
     size = 0
-    while size <= limit:
-        piece = answer.raw.read(_PIECE, decode_content=False)
-        if not piece:
-            break
-        pieces.append(piece)
-        size += len(piece)
-    else:
-        if success:
-            raise MalformedResponse(f"the answer is a document of over {limit:,.0f} bytes")
-    body = b"".join(pieces)
-    if length is not None and size != int(length) and size <= limit:
-        raise TransportError("the answer was cut short", reason="short", sent=True)
-    return Response(status, headers, body)
+    cause: Exception | None = None
+    try:
+        while size <= limit:
+            piece = answer.raw.read(_PIECE, decode_content=False)
+            if not piece:
+                break
+            pieces.append(piece)
+            size += len(piece)
+        else:
+            if success:
+                raise MalformedResponse(f"the answer is a document of over {limit:,.0f} bytes")
+    except (urllib3_errors.HTTPError, OSError) as error:
+        cause = error
+    total = None if length is None else int(length)
+    if cause is None and (total in (None, size) or size > limit):
+        return Response(status, headers, b"".join(pieces))
+    failure = _broken_off(cause)
+    if request.data and success:
+        failure.partial = Partial(status, headers, b"".join(pieces), None, size, total, 0)
+    raise failure from cause
+
+
+def _broken_off(error: Exception | None) -> TransportError:
+    """The failure that ended an answer in its middle."""
+    if isinstance(error, urllib3_errors.ReadTimeoutError):
+        return TransportError(
+            "the store fell silent in the middle of an answer", reason="timeout", sent=True
+        )
+    return TransportError("the answer was cut short", reason="short", sent=True)

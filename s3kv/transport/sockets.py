@@ -153,12 +153,12 @@ class SocketExchange:
         try:
             sent = connection.send_now(data)
         except OSError as error:
-            self.abandon()
+            self._abandon()
             reason = "stale" if connection.carried else "closed"
             raise TransportError("the store closed the connection", reason=reason, sent=True) from error
         if sent != len(data):
             # A peer that has let its buffer fill up with small requests is not well.
-            self.abandon()
+            self._abandon()
             raise TransportError("the store does not take the request", reason="timeout", sent=True)
 
     @property
@@ -171,7 +171,7 @@ class SocketExchange:
                 self.expires = monotonic() + self.connection.timeout
                 return None
         except BaseException:
-            self.abandon()
+            self._abandon()
             raise
         return self._done()
 
@@ -179,7 +179,7 @@ class SocketExchange:
         try:
             self.connection.receive(self._reader, self._call.deadline)
         except BaseException:
-            self.abandon()
+            self._abandon()
             raise
         return self._done()
 
@@ -190,6 +190,11 @@ class SocketExchange:
         self._transport.release(self._origin, self.connection, self._reader)
         return response
 
-    def abandon(self) -> None:
+    def expire(self) -> TransportError:
+        failure = self.connection.failure(self._reader, TimeoutError())
+        self._abandon()
+        return failure
+
+    def _abandon(self) -> None:
         self._call.detach()
         self.connection.close()

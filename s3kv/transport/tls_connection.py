@@ -46,7 +46,7 @@ class TlsConnection(Connection):
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return False
             except OSError as error:
-                raise self._failure(reader, error) from error
+                raise self.failure(reader, error) from error
             if not data:
                 self._end(reader)
             elif not self._feed(reader, data):

@@ -56,8 +56,14 @@ class Copies(Handle):
         Example:
             >>> store.copy("run-1/model", "best/model")             # doctest: +SKIP
         """
+        return self._copy_from(self, src, dst, if_absent=if_absent)
+
+    def _copy_from(
+        self, origin: Handle, src: str | bytes, dst: str | bytes, *, if_absent: bool = False
+    ) -> TimestampedStorageGeneration:
+        """As :meth:`copy`, from a store at the same endpoint, which these credentials may read."""
         source_name = key_text(src)
-        source = check_key(self._path, source_name)
+        source = check_key(origin._path, source_name)
         name = key_text(dst)
         full = check_key(self._path, name)
         clock = self._core.clock
@@ -68,14 +74,14 @@ class Copies(Handle):
         seen = ""
         for _ in range(_MOST_CHANGES):
             time = clock.time()
-            headers = self._run(head_object, source_name, source, since=started)
+            headers = origin._run(head_object, source_name, source, since=started)
             if isinstance(headers, Missing):
                 raise headers.error
             etag = quoted(headers.get("etag", ""))
             if refused is not None and etag == seen:
                 # So it was not the source that the store objected to.
                 raise refused
-            if source == full:
+            if source == full and origin.bucket == self.bucket:
                 if if_absent:
                     raise ConditionFailed(
                         "an object with this key exists already", operation="CopyObject", key=name
@@ -83,7 +89,7 @@ class Copies(Handle):
                 return TimestampedStorageGeneration(StorageGeneration(etag), time)
             seen = etag
             try:
-                outcome = self._copy(target, source, headers, etag, condition)
+                outcome = self._copy(target, origin, source, headers, etag, condition)
             except ConditionFailed as error:
                 outcome = Refused(error, time)
             except KeyNotFound as error:
@@ -106,13 +112,14 @@ class Copies(Handle):
     def _copy(
         self,
         target: Target,
+        origin: Handle,
         source: str,
         headers: Mapping[str, str],
         etag: str,
         condition: StorageGeneration | None,
     ) -> TimestampedStorageGeneration | Refused:
         core = self._core
-        bucket = core.spec.bucket
+        bucket = origin.bucket
         length = headers.get("content-length", "")
         size = int(length) if length.isascii() and length.isdigit() else 0
         if size <= MAX_COPY_BYTES:
@@ -126,7 +133,7 @@ class Copies(Handle):
 
         def check() -> None:
             # Some stores copy parts of whatever version there is.
-            now = core.run(head_object, target.name, target.timeout, source, since=target.started)
+            now = origin._run(head_object, target.name, source, since=target.started)
             if isinstance(now, Missing) or quoted(now.get("etag", "")) != etag:
                 raise ConditionFailed(
                     "the source was replaced while it was copied",

@@ -19,11 +19,13 @@ from .executor import RequestExecutor
 from .limits.adaptive import AdaptiveLimit
 from .limits.rates import Rates
 from .messages import Pairs, Response, Settings
+from .metrics import Recorder
 from .pipeline.batch import Batch, Entry
 from .pipeline.driver import Timer
 from .pipeline.life import Effect, Memory, Reach
 from .pipeline.operation import Operation
 from .pipeline.place import Place
+from .pipeline.trace import logger
 from .retry import RetryPolicy
 from .spec.aws_credentials import AwsCredentials
 from .spec.deciding import deciding
@@ -96,6 +98,12 @@ class Core:
         concurrency = resolved.s3_request_concurrency
         # Without a reference to this core, which is to go when the last store has gone.
         self.adaptive = AdaptiveLimit(lambda: (executor or concurrency.executor(os.environ)).limit)
+        adaptive, configured = self.adaptive, concurrency.executor
+        self.recorder = Recorder(
+            lambda: len(adaptive.flying),
+            lambda: adaptive.allowed or (executor or configured(os.environ)).limit,
+        )
+        self.log = logger()
         self.closed = False
         self._calls: set[Call] = set()
         self._batches: set[Batch[Any]] = set()

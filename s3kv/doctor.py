@@ -80,14 +80,9 @@ class Report(tuple[Check, ...]):
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
-        import html
+        from .tables import table
 
-        rows = "".join(
-            "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in check)
-            for check in self
-        )
-        heads = "".join(f"<th style='text-align:left'>{name}</th>" for name in Check._fields)
-        return f"<table><tr>{heads}</tr>{rows}</table>"
+        return table(Check._fields, self)
 
 
 def examine(store: Handle, *, write: bool) -> Report:

@@ -16,6 +16,7 @@ from .checksums import Running
 from .errors import Changed, DataLoss
 from .etag import quoted
 from .keys import check_key, key_text
+from .messages import Pairs
 from .operations.conditions import NO_VALUE, check_condition
 from .operations.presign import presign_url
 from .operations.read import Found, get_object
@@ -77,10 +78,22 @@ class Files(Writing, Reading):
             if condition is not None:
                 raise ValueError("upload takes if_equal or if_absent, not both")
             condition = NO_VALUE
+        headers = object_headers(content_type or _guess_type(path), metadata)
+        with show_progress(progress, "upload", None) as bar:
+            return self._upload_file(path, key, condition, headers, bar)
+
+    def _upload_file(
+        self,
+        path: str | os.PathLike[str],
+        key: str | bytes,
+        condition: StorageGeneration | None,
+        headers: Pairs,
+        bar: Progress,
+    ) -> TimestampedStorageGeneration:
+        """As :meth:`upload`; ``bar`` is told of each part."""
         name = key_text(key)
         check_key(self._path, name)
-        headers = object_headers(content_type or _guess_type(path), metadata)
-        with open(path, "rb") as file, show_progress(progress, "upload", None) as bar:
+        with open(path, "rb") as file:
             before = _identity(file.fileno())
 
             def check() -> None:
@@ -123,6 +136,13 @@ class Files(Writing, Reading):
         Example:
             >>> store.download("2026/results.parquet", "results.parquet")       # doctest: +SKIP
         """
+        with show_progress(progress, "download", None) as bar:
+            return self._download_file(key, path, bar)
+
+    def _download_file(
+        self, key: str | bytes, path: str | os.PathLike[str], bar: Progress
+    ) -> TimestampedStorageGeneration:
+        """As :meth:`download`; ``bar`` is told of each part."""
         name = key_text(key)
         full = check_key(self._path, name)
         final = Path(path)
@@ -130,7 +150,7 @@ class Files(Writing, Reading):
             if not stat_module.S_ISREG(final.stat().st_mode):
                 raise ValueError(f"{os.fspath(path)!r} is there and no file: allowed is a file, or nothing")
         self._check_open(name)
-        with show_progress(progress, "download", None) as bar, _Arriving(final) as arriving:
+        with _Arriving(final) as arriving:
             generation, time = self._download(name, full, arriving, bar)
             arriving.keep()
         return TimestampedStorageGeneration(StorageGeneration(generation), time)

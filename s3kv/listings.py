@@ -58,6 +58,7 @@ class Listings(Handle):
             raise TypeError(f"strip_prefix_length is a number of characters, not {type(cut).__name__}")
         if cut < 0:
             raise ValueError(f"strip_prefix_length is {cut}: allowed is 0 or more")
+        self._core.recorder.count("list")
         keys: _List[str] = []
         for page in self._pages_fast(self._wanted(prefix, range)):
             keys += page.keys
@@ -86,6 +87,7 @@ class Listings(Handle):
                 such as SeaweedFS, are listed page by page all the same.
         """
         after = None if start_after is None else check_text(start_after)
+        self._core.recorder.count("list")
         find = self._pages_side_by_side if parallel else self._pages
         pages = find(self._wanted(prefix, range), after)
         return (entry for page in pages for entry in entries_of(page))
@@ -208,6 +210,7 @@ class Listings(Handle):
         Returns:
             The sub-folders, each with its ``/``, and the objects at this level; both sorted.
         """
+        self._core.recorder.count("list")
         first = PageRequest(self._prefix(prefix), delimiter="/")
         skip = len(self._path)
         prefixes: set[str] = set()
@@ -216,6 +219,11 @@ class Listings(Handle):
             prefixes.update(name[skip:] for name in page.prefixes)
             entries.extend(entries_of(relative(page, skip)))
         return sorted(prefixes), sorted(entries, key=_entry_key)
+
+    def _any(self, prefix: str) -> bool:
+        """Whether there is any key that starts with ``prefix``."""
+        first = PageRequest(self._prefix(prefix), most=1)
+        return any(page.keys for page in pages(first, self._page))
 
     def _page(self, request: PageRequest) -> Columns:
         return read_listing(self._core, self._run(fetch_page, None, request))

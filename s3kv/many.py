@@ -310,6 +310,7 @@ class Batches(Listings, Writing, Reading):
         """
         if not isinstance(range, KeyRange):
             raise TypeError(f"range is a KeyRange, not {type(range).__name__}")
+        self._core.recorder.count("delete_range")
         return self.delete_many(key for page in self._pages(range, None) for key in page.keys)
 
     def delete_prefix(self, prefix: str) -> int:

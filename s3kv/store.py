@@ -13,6 +13,7 @@ from .futures import Futures
 from .keyrange import KeyRange
 from .keys import check_key, key_text
 from .many import Batches, failed
+from .metrics import Metrics
 from .operations.delete import delete_object
 from .operations.stat import Missing, head_object
 from .progress import Progress
@@ -89,6 +90,20 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
         self._check_open()
         return examine(self, write=write)
 
+    @property
+    def metrics(self) -> Metrics:
+        """What was done so far through the store and those that share its connections: counters, latencies.
+
+        A :class:`~s3kv.metrics.Metrics`: a mapping from TensorStore's names for them to their values at
+        this moment. ``s3kv.metrics.process_metrics()`` has those of all stores.
+
+        Example:
+            >>> store.metrics["bytes_read"]                         # doctest: +SKIP
+            40960000
+            >>> print(store.metrics.prometheus())                   # doctest: +SKIP
+        """
+        return self._core.recorder.metrics()
+
     # ---------------------------------------------------------------- mapping
 
     def __getitem__(self, key: str | bytes) -> bytes:
@@ -111,6 +126,7 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
         return not isinstance(found, Missing)
 
     def __iter__(self) -> Iterator[str]:
+        self._core.recorder.count("list")
         return (key for page in self._pages(KeyRange(), None) for key in page.keys)
 
     def __len__(self) -> int:
@@ -118,6 +134,7 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
 
         ``list(store)`` asks for this first and so lists twice; :meth:`list` lists once.
         """
+        self._core.recorder.count("list")
         return sum(len(page.keys) for page in self._pages(KeyRange(), None))
 
     def clear(self) -> None:

@@ -31,12 +31,14 @@ class PageRequest(NamedTuple):
         delimiter: Keys that have this after the prefix are rolled up; empty for none.
         start_after: Only full keys after this one; empty for all.
         token: What the page before gave to continue; None for the first page.
+        most: So many keys at most; 0 for as many as the store sends at once.
     """
 
     prefix: str
     delimiter: str = ""
     start_after: str = ""
     token: str | None = None
+    most: int = 0
 
 
 class Fetched(NamedTuple):
@@ -68,6 +70,8 @@ def fetch_page(resources: Resources, call: Call, page: PageRequest) -> Generator
         query.append(("start-after", page.start_after))
     if page.token is not None:
         query.append(("continuation-token", page.token))
+    if page.most:
+        query.append(("max-keys", str(page.most)))
     request = Request("ListObjectsV2", "GET", None, tuple(query))
     response = yield from live(request, resources, call)
     if response.status != 200:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..call import Call
 from ..clock import Clock
@@ -38,6 +38,7 @@ from ..limits.copying import CopyLimit
 from ..limits.rate_limiter import RateLimiter
 from ..limits.rates import Rates
 from ..messages import Await, Pairs, Pause, Request, Response, Settings, WireRequest
+from ..metrics import Record, Recorder
 from ..retry import (
     ANSWERED_EARLY,
     RetryPolicy,
@@ -56,6 +57,10 @@ from .outcome import describe, given_up, service_error
 from .prepare import prepare
 from .redact import mask_answer, mask_error, secrets_of
 from .resume import Resumption
+from .trace import answered, listening, trying_again
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 # Seconds that one pause may last.
 _LONGEST = 1e6
@@ -148,6 +153,10 @@ class Resources(Protocol):
     def clock(self) -> Clock: ...
     @property
     def memory(self) -> Memory: ...
+    @property
+    def recorder(self) -> Recorder: ...
+    @property
+    def log(self) -> Logger: ...
 
 
 def live(request: Request, resources: Resources, call: Call) -> Life:
@@ -177,6 +186,10 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     # A store whose object cannot be read on from where it broke off is not asked that twice.
     resumable = request.data
     error: S3KVError | None = None
+    outcome: Response | None = None
+    log = listening(resources.log)
+    start = clock.monotonic()
+    before = call.attempts
     try:
         while True:
             if adaptive.active:
@@ -195,7 +208,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
             if refused is not None:
                 if credentials == refused[0]:
                     # There is no other token.
-                    return refused[1]
+                    outcome = refused[1]
+                    return outcome
                 refused = None
             tries += 1
             wire: WireRequest | None = None
@@ -251,14 +265,16 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 mask_error(failure, secrets_of(credentials, wire))
                 raise describe(failure, call, clock.monotonic()) from failure.__cause__
             else:
+                if log is not None:
+                    answered(log, request, call, response, clock.monotonic() - start)
                 memory.answered = True
                 status = response.status
                 if adaptive.active and status < 500:
                     adaptive.accepted()
                 if status < 300 and not (request.operation in ANSWERED_EARLY and _failed_late(response)):
-                    whole = response if resumption is None else resumption.complete(response)
-                    if whole is not None:
-                        return whole
+                    outcome = response if resumption is None else resumption.complete(response)
+                    if outcome is not None:
+                        return outcome
                     # As if the store had seen for itself that this is not the version that was begun.
                     response = Response(412, response.headers, b"")
                 status = response.status
@@ -292,6 +308,7 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                     assert error is not None
                     raise _end(RetriesExhausted, error, call, clock) from error
                 if verdict is not Verdict.RETRY:
+                    outcome = response
                     return response
                 if wants_less(status, response.error.code):
                     adaptive.refused(epoch)
@@ -309,8 +326,20 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 delay = min(delay, max(0.0, began + policy.unreachable_for - clock.monotonic()))
             if call.deadline is not None and clock.monotonic() + delay >= call.deadline:
                 raise _end(DeadlineExceeded, error, call, clock) from error
+            if log is not None:
+                trying_again(log, request, error, delay)
             yield Pause(delay)
     finally:
+        resources.recorder.record(
+            Record(
+                request.operation,
+                clock.monotonic() - start,
+                call.attempts - before,
+                len(outcome.body) if outcome is not None and request.data else 0,
+                len(request.body) if outcome is not None and outcome.status < 300 else 0,
+                outcome is None,
+            )
+        )
         # Its traceback keeps this frame, and what that holds.
         error = None
 

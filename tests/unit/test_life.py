@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -27,6 +28,7 @@ from s3kv.limits.adaptive import AdaptiveLimit
 from s3kv.limits.copying import CopyLimit
 from s3kv.limits.rates import Rates
 from s3kv.messages import Await, Pairs, Pause, Request, Response, Settings, WireRequest
+from s3kv.metrics import Recorder
 from s3kv.pending import Pending
 from s3kv.pipeline.life import Memory, Obtain, Reach, live
 from s3kv.retry import RetryPolicy
@@ -102,6 +104,8 @@ class World:
     copies: CopyLimit = field(default_factory=CopyLimit)
     rates: Rates = field(default_factory=lambda: Rates(RateLimiter(), {}))
     adaptive: AdaptiveLimit = field(default_factory=lambda: AdaptiveLimit(lambda: 32))
+    recorder: Recorder = field(default_factory=lambda: Recorder(lambda: 0, lambda: 32))
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("s3kv"))
     endpoint: Endpoint | None = HERE
     places: list[Endpoint | Exception] = field(default_factory=list)
     elsewhere: Endpoint | None = None

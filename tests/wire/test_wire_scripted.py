@@ -256,7 +256,9 @@ def test_an_exception_of_the_test_goes_before_the_servers_faults() -> None:
 
 
 @pytest.mark.parametrize(
-    "steps", [[READ], [HOLD], [STOP], [Flood(b"x")], [Wait(threading.Event())]], ids=repr
+    "steps",
+    [[READ], [HOLD], [STOP], [Flood(b"x")], [Wait(threading.Event())]],
+    ids=["read", "hold", "stop", "flood", "wait"],
 )
 def test_the_server_stops_whatever_it_is_doing(steps: list[Step]) -> None:
     """At once, and leaves neither threads nor sockets."""

@@ -63,11 +63,13 @@ class Room(NamedTuple):
         owner: Keeps it from being freed for as long as somebody may write to it: a view of a
             :class:`FreshBytes` does not.
         ranged: It is for part of an object, and all of it must not get there.
+        rest: It is for the rest of an object; all of it, if that comes instead, goes into new memory.
     """
 
     view: memoryview
     owner: object = None
     ranged: bool = False
+    rest: bool = False
 
     def __repr__(self) -> str:
         return f"<room for {len(self.view):,} bytes>"

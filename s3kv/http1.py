@@ -8,7 +8,6 @@ https://www.rfc-editor.org/rfc/rfc9112
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from .errors import MalformedResponse
 
@@ -25,31 +24,46 @@ _HEAD = re.compile(
     rb"((?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*)"
 ).fullmatch
 _FIELD = re.compile(r"\r\n([^:]+):[\t ]*([^\r]*)").findall
-_DIGITS = re.compile(r"[0-9]{1,19}").fullmatch
+_DIGITS = re.compile(rb"[0-9]{1,19}").fullmatch
+# What says where the answer ends, and what kind of object's bytes it has; in lower case.
+_TELLING = re.compile(
+    rb"\r\n(content-(?:length|range)|transfer-encoding|connection|x-amz-checksum-[a-z0-9-]+):[\t ]*([^\r]*)"
+).findall
 # chunk-size = 1*HEXDIG; extensions are skipped, but not their control characters.
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*").fullmatch
 
-# Repeating one of these fields changes what the answer means; repeating others loses a value at most.
-_SINGLE = frozenset({"content-length", "transfer-encoding", "content-range", "etag"})
 
-
-class Head(NamedTuple):
-    """The head of one response.
+class Head:
+    """The head of one response. Its fields are looked at when somebody asks for them, which not all do.
 
     Attributes:
         status: The status code, 100 to 599.
-        headers: Names in lower case to values; a field sent twice is joined with a comma.
         length: Bytes of body announced by Content-Length, or None.
         chunked: The body is in chunks.
         keep_alive: The connection may carry another request after this answer.
+        plain: It has no Content-Range and no checksum.
     """
 
-    status: int
-    headers: dict[str, str]
-    length: int | None
-    chunked: bool
-    keep_alive: bool
+    __slots__ = ("_fields", "_headers", "chunked", "keep_alive", "length", "plain", "status")
+
+    def __init__(
+        self, status: int, fields: bytes, length: int | None, chunked: bool, keep_alive: bool, plain: bool
+    ) -> None:
+        self.status = status
+        self.length = length
+        self.chunked = chunked
+        self.keep_alive = keep_alive
+        self.plain = plain
+        self._fields = fields
+        self._headers: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Names in lower case to values; a field sent twice is joined with a comma."""
+        if self._headers is None:
+            self._headers = _headers_of(self._fields)
+        return self._headers
 
 
 def request_head(method: str, target: str, lines: str) -> bytes:
@@ -71,45 +85,60 @@ def parse_head(data: bytes) -> Head:
     match = _HEAD(data)
     if match is None:
         raise MalformedResponse(f"the answer does not start like HTTP/1.1: {_excerpt(data)}")
-    fields = _FIELD(match[3].decode("latin-1"))
-    headers = {name.lower(): value.rstrip("\t ") for name, value in fields}
-    if len(headers) != len(fields):
-        headers = _merge(fields)
+    version, status, fields = match.groups()
     length: int | None = None
-    chunked = False
-    coding = headers.get("transfer-encoding")
-    text = headers.get("content-length")
-    if text is not None:
-        if coding is not None:
+    coding: bytes | None = None
+    connection = b""
+    plain = True
+    ranged = False
+    lowered = fields.lower()
+    if lowered.count(b"\r\netag:") > 1:
+        raise MalformedResponse("the answer has the field etag twice")
+    for name, value in _TELLING(lowered):
+        if name == b"content-length":
+            if length is not None:
+                raise MalformedResponse("the answer has the field content-length twice")
+            if not _DIGITS(value):
+                value = value.rstrip(b"\t ")
+                if not _DIGITS(value):
+                    raise MalformedResponse(f"the answer's Content-Length is no number: {_excerpt(value)}")
+            length = int(value)
+        elif name == b"connection":
+            connection = connection + b"," + value if connection else value
+        elif name == b"transfer-encoding":
+            if coding is not None:
+                raise MalformedResponse("the answer has the field transfer-encoding twice")
+            coding = value.rstrip(b"\t ")
+        elif name == b"content-range" and ranged:
+            raise MalformedResponse("the answer has the field content-range twice")
+        else:
+            plain = False
+            ranged = ranged or name == b"content-range"
+    if coding is not None:
+        if length is not None:
             raise MalformedResponse("the answer has both Content-Length and Transfer-Encoding")
-        if not _DIGITS(text):
-            raise MalformedResponse(f"the answer's Content-Length is no number: {text[:80]!r}")
-        length = int(text)
-    elif coding is not None:
-        if coding.lower() != "chunked":
-            raise MalformedResponse(f"the answer's Transfer-Encoding is {coding[:80]!r}, not chunked")
-        if match[1] == b"0":
+        if coding != b"chunked":
+            raise MalformedResponse(f"the answer's Transfer-Encoding is {_excerpt(coding)}, not chunked")
+        if version == b"0":
             raise MalformedResponse("the answer is chunked but says HTTP/1.0")
-        chunked = True
-    keep_alive = match[1] == b"1"
-    connection = headers.get("connection")
-    if connection is not None:
-        options = [option.strip("\t ").lower() for option in connection.split(",")]
-        keep_alive = "close" not in options and (keep_alive or "keep-alive" in options)
-    return Head(int(match[2]), headers, length, chunked, keep_alive)
+    keep_alive = version == b"1"
+    if connection and not (keep_alive and connection == b"keep-alive"):
+        options = [option.strip(b"\t ") for option in connection.split(b",")]
+        keep_alive = b"close" not in options and (keep_alive or b"keep-alive" in options)
+    return Head(int(status), fields, length, coding is not None, keep_alive, plain)
 
 
-def _merge(fields: list[tuple[str, str]]) -> dict[str, str]:
-    headers: dict[str, str] = {}
+def _headers_of(text: bytes) -> dict[str, str]:
+    """Header lines that were found good, as a dict."""
+    fields = _FIELD(text.decode("latin-1"))
+    headers = {name.lower(): value.rstrip("\t ") for name, value in fields}
+    if len(headers) == len(fields):
+        return headers
+    headers.clear()
     for name, value in fields:
         name = name.lower()
         value = value.rstrip("\t ")
-        if name not in headers:
-            headers[name] = value
-        elif name in _SINGLE:
-            raise MalformedResponse(f"the answer has the field {name} twice")
-        else:
-            headers[name] = f"{headers[name]}, {value}"
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
 

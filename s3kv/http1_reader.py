@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from . import buffers
+from .buffers import Room
 from .errors import MalformedResponse, TransportError
 from .http1 import MAX_HEAD_BYTES, MAX_INTERIM, ChunkedDecoder, Head, has_body, parse_head
 from .messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, MAX_OBJECT_BYTES, Response
@@ -48,45 +49,27 @@ class ResponseReader:
         response: The answer, once it is whole.
     """
 
-    __slots__ = (
-        "_body",
-        "_cut",
-        "_data",
-        "_decoder",
-        "_fresh",
-        "_have",
-        "_interim",
-        "_into",
-        "_length",
-        "_limit",
-        "_method",
-        "_pending",
-        "_rest",
-        "clean",
-        "head",
-        "response",
-        "started",
-    )
+    # No slots: most answers come in one piece, and need little of this.
+    _rest = 0
+    _pending = b""
+    _interim = 0
+    # Not a list of pieces: those can be a byte each, and a list entry is much more.
+    _body: bytes | bytearray = b""
+    _have = 0
+    _length: int | None = None
+    _limit: int | None = None
+    _decoder: ChunkedDecoder | None = None
+    _fresh: buffers.FreshBytes | buffers.GivenBuffer | None = None
+    started = False
+    head: Head | None = None
+    clean = False
+    response: Response | None = None
 
-    def __init__(self, method: str, data: bool, into: buffers.Room | None = None, cut: int = 0) -> None:
+    def __init__(self, method: str, data: bool, into: Room | None = None, cut: int = 0) -> None:
         self._method = method
         self._data = data
         self._into = into
         self._cut = cut
-        self._rest = 0
-        self._pending = b""
-        self._interim = 0
-        # Not a list of pieces: those can be a byte each, and a list entry is much more.
-        self._body = bytearray()
-        self._have = 0
-        self._length: int | None = None
-        self._limit: int | None = None
-        self._decoder: ChunkedDecoder | None = None
-        self._fresh: buffers.FreshBytes | buffers.GivenBuffer | None = None
-        self.started = False
-        self.head: Head | None = None
-        self.clean = False
-        self.response: Response | None = None
 
     def feed(self, data: bytes) -> bool:
         """Take bytes in the order in which they came; True when the answer is whole.
@@ -129,7 +112,7 @@ class ResponseReader:
             if length is not None and length > self._limit and success:
                 raise MalformedResponse(f"the answer announces {length:,} bytes of document")
         if length is not None:
-            if self._into is not None and self._limit is None:
+            if self._into is not None and self._limit is None and not (self._into.rest and self._whole):
                 return self._begin_into(self._into, data, length)
             if len(data) == length:
                 return self._finish(data, clean=True)
@@ -138,14 +121,18 @@ class ResponseReader:
             self._length = length
         elif head.chunked:
             self._decoder = ChunkedDecoder()
+        self._body = bytearray()
         return bool(data or length == 0) and self._take(data)
 
-    def _begin_into(self, room: buffers.Room, data: bytes, length: int) -> bool:
-        """The beginning of a body that belongs into somebody's memory."""
+    @property
+    def _whole(self) -> bool:
+        """It is all of the object; some stores send ranges with status 200."""
         assert self.head is not None
-        # Some stores send ranges with status 200.
-        whole = self.head.status != 206 and "content-range" not in self.head.headers
-        if length > len(room.view) or (room.ranged and whole):
+        return self.head.status != 206 and "content-range" not in self.head.headers
+
+    def _begin_into(self, room: Room, data: bytes, length: int) -> bool:
+        """The beginning of a body that belongs into somebody's memory."""
+        if length > len(room.view) or (room.ranged and self._whole):
             # It is for the caller to say what that means; there is no use in reading on.
             self._rest = length
             return self._finish(b"", clean=False)
@@ -250,7 +237,7 @@ class ResponseReader:
     def _finish(self, body: bytes | memoryview, *, clean: bool) -> bool:
         assert self.head is not None
         self.clean = clean and self.head.keep_alive and not self._rest
-        response = self.response = Response(self.head.status, self.head.headers, body)
+        response = self.response = Response(self.head.status, self.head, body, self.head.plain)
         if self._rest:
             response.rest = self._rest
             if self._fresh is not None:

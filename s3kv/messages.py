@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .buffers import Room
 from .pending import Pending
@@ -130,28 +130,49 @@ class WireRequest(NamedTuple):
         return f"<WireRequest {self.method} {self.origin}{self.target}>"
 
 
+class Fields(Protocol):
+    """What has headers that are looked at when somebody asks."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Names in lower case to values."""
+
+
 class Response:
     """One whole answer.
+
+    Args:
+        headers: Names in lower case to values, or what gives them when they are asked for.
 
     Attributes:
         status: The HTTP status.
         headers: Names in lower case to values.
+        plain: It is known to have no Content-Range and no checksum.
         body: The body, as it was sent: never decompressed.
         error: What the body of an error answer says; set by the pipeline.
         rest: How many bytes at the end of the body were not read, for want of room or because so was asked.
         view: The memory of such a body, to be filled.
     """
 
-    __slots__ = ("body", "error", "headers", "rest", "status", "view")
+    __slots__ = ("_headers", "body", "error", "plain", "rest", "status", "view")
 
-    def __init__(self, status: int, headers: dict[str, str], body: bytes | memoryview) -> None:
+    def __init__(
+        self, status: int, headers: dict[str, str] | Fields, body: bytes | memoryview, plain: bool = False
+    ) -> None:
         self.status = status
-        self.headers = headers
+        self._headers = headers
+        self.plain = plain
         # Only of what was asked to be put into somebody's buffer, a body is a view.
         self.body: bytes = body  # type: ignore[assignment]
         self.error: ErrorBody | None = None
         self.rest = 0
         self.view: memoryview | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Names in lower case to values."""
+        found = self._headers
+        return found if type(found) is dict else found.headers  # type: ignore[union-attr]
 
     @property
     def code(self) -> str:

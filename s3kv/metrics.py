@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import threading
 import weakref
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from . import forksafe
 
@@ -53,24 +53,9 @@ _GAUGES = {
 }
 
 
-class Record(NamedTuple):
-    """One request, from its first attempt to its end.
-
-    Attributes:
-        operation: S3's name.
-        seconds: How long it took.
-        attempts: How often it was sent.
-        received: Bytes of an object that came.
-        sent: Bytes of an object that went.
-        failed: It was given up.
-    """
-
-    operation: str
-    seconds: float
-    attempts: int
-    received: int
-    sent: int
-    failed: bool
+#: One request from its first attempt to its end: S3's name of the operation, seconds, how often sent,
+#: bytes of an object received and sent, whether it was given up. Plain, for there is one for each.
+Record = tuple[str, float, int, int, int, bool]
 
 
 class Histogram:
@@ -116,27 +101,30 @@ class _Totals:
         self.buckets = {name: [0] * (len(BOUNDS) + 1) for name in _HISTOGRAMS}
         self.sums = dict.fromkeys(_HISTOGRAMS, 0.0)
 
-    def add(self, record: Record) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         counts = self.counts
-        counts["requests"] += 1
-        counts["failures"] += record.failed
-        counts["retries"] += max(0, record.attempts - 1)
-        counts["bytes_read"] += record.received
-        counts["bytes_written"] += record.sent
-        operation = record.operation
-        if operation in _READS:
-            counts["read"] += 1
-            self._time("read_latency_ms", record.seconds)
-        elif operation in _WRITES:
-            counts["write"] += 1
-            self._time("write_latency_ms", record.seconds)
-
-    def _time(self, name: str, seconds: float) -> None:
-        import bisect
-
-        value = seconds * 1000.0
-        self.sums[name] += value
-        self.buckets[name][bisect.bisect_left(BOUNDS, value)] += 1
+        counts["requests"] += len(records)
+        for operation, seconds, attempts, received, sent, failed in records:
+            if attempts > 1:
+                counts["retries"] += attempts - 1
+            if failed:
+                counts["failures"] += 1
+            if operation in _READS:
+                name = "read"
+            elif operation in _WRITES:
+                name = "write"
+            else:
+                name = ""
+            if received:
+                counts["bytes_read"] += received
+            if sent and operation in _SENDS:
+                counts["bytes_written"] += sent
+            if name:
+                counts[name] += 1
+                latency = f"{name}_latency_ms"
+                value = seconds * 1000.0
+                self.sums[latency] += value
+                self.buckets[latency][bisect_left(BOUNDS, value)] += 1
 
 
 class Recorder:
@@ -181,11 +169,10 @@ class Recorder:
     def _add_up(self) -> None:
         """Under the lock."""
         records = self._records
-        with contextlib.suppress(IndexError):
-            while True:
-                record = records.popleft()
-                self._totals.add(record)
-                _process.add(record)
+        # Others go on appending; what they append meanwhile is for the next time.
+        some = [records.popleft() for _ in range(len(records))]
+        self._totals.add(some)
+        _process.add(some)
 
     def metrics(self) -> Metrics:
         """All so far."""

@@ -121,7 +121,7 @@ class Reading(Handle):
             except DataLoss as error:
                 error.operation, error.key = "GetObject", name
                 raise
-        return Found(found.value, found.headers)
+        return Found(found.value, found.answer)
 
     def _parts(
         self,

@@ -27,17 +27,22 @@ class Found(NamedTuple):
 
     Attributes:
         value: The bytes asked for; in the buffer that was given, a view of it.
-        headers: The answer's headers.
+        answer: What they came with.
         rest: How many bytes at the end are still to be read.
         view: The memory of ``value``, if there are any.
         start: Where in the object ``value`` begins, if there are any.
     """
 
     value: bytes
-    headers: dict[str, str]
+    answer: Response
     rest: int = 0
     view: memoryview | None = None
     start: int = 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The answer's headers."""
+        return self.answer.headers
 
 
 class Unmet(NamedTuple):
@@ -86,17 +91,18 @@ def get_object(
     if conditions and status in (304, 412):
         return Unmet(status)
     try:
-        if status == 200 and whole and "content-range" not in response.headers:
+        if status == 200 and whole and (response.plain or "content-range" not in response.headers):
             resources.memory.found = True
             if response.rest and peek:
-                return Found(b"", response.headers, response.rest)
+                return Found(b"", response, response.rest)
             if response.rest:
                 return _begun(response, into, 0)
-            verify_body(resources, response.headers, response.body)
-            return Found(response.body, response.headers)
+            if not response.plain:
+                verify_body(resources, response.headers, response.body)
+            return Found(response.body, response)
         if status == 200 and response.rest:
             if peek:
-                return Found(b"", response.headers, response.rest)
+                return Found(b"", response, response.rest)
             # The Range header was ignored, which takes more than there is room for.
             return (yield from get_object(resources, call, key, byte_range, conditions))
         if status in (200, 206) and not whole:
@@ -111,7 +117,7 @@ def get_object(
                 told = parse_content_range(response.headers.get("content-range", ""))
                 assert told is not None
                 return _begun(response, into, told[0])
-            return Found(value, response.headers)
+            return Found(value, response)
         if status == 416 and not whole:
             raise _outside(response, byte_range)
         if 200 <= status < 300:
@@ -149,13 +155,13 @@ def _begun(response: Response, into: Room | None, start: int) -> Found:
     if response.view is None:
         room = 0 if into is None else len(into.view)
         raise ValueError(f"the buffer of {room:,} bytes is too small for the {response.rest:,} asked for")
-    return Found(response.body, response.headers, response.rest, response.view, start)
+    return Found(response.body, response, response.rest, response.view, start)
 
 
 def _empty(resources: Resources, call: Call, key: str) -> Generator[Effect, Any, Found | Missing]:
     """No Range header asks for no bytes: all there is to know is whether the object exists."""
     headers = yield from head_object(resources, call, key)
-    return headers if isinstance(headers, Missing) else Found(b"", headers)
+    return headers if isinstance(headers, Missing) else Found(b"", Response(200, headers, b""))
 
 
 def _cut(response: Response, byte_range: ByteRange) -> bytes:

@@ -38,7 +38,7 @@ from ..limits.copying import CopyLimit
 from ..limits.rate_limiter import RateLimiter
 from ..limits.rates import Rates
 from ..messages import Await, Pairs, Pause, Request, Response, Settings, WireRequest
-from ..metrics import Record, Recorder
+from ..metrics import Recorder
 from ..retry import (
     ANSWERED_EARLY,
     RetryPolicy,
@@ -331,7 +331,7 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
             yield Pause(delay)
     finally:
         resources.recorder.record(
-            Record(
+            (
                 request.operation,
                 clock.monotonic() - start,
                 call.attempts - before,

@@ -14,7 +14,8 @@ from ..http1_reader import Partial
 from ..messages import Request, Response
 
 # Headers of the first request that say which bytes of which version are wanted.
-_REPLACED = frozenset({"range", "if-match", "if-none-match", "x-amz-checksum-mode"})
+_CHECKSUMS = "x-amz-checksum-mode"
+_REPLACED = frozenset({"range", "if-match", "if-none-match", _CHECKSUMS})
 
 
 class Resumption:
@@ -23,7 +24,17 @@ class Resumption:
     Belongs to the request's life.
     """
 
-    __slots__ = ("_body", "_end", "_etag", "_first", "_have", "_partial", "_size", "request")
+    __slots__ = (
+        "_body",
+        "_conditional",
+        "_end",
+        "_etag",
+        "_first",
+        "_have",
+        "_partial",
+        "_size",
+        "request",
+    )
 
     def __init__(self, request: Request, partial: Partial, etag: str, first: int) -> None:
         told = parse_content_range(partial.headers.get("content-range", ""))
@@ -35,6 +46,7 @@ class Resumption:
         self._size = whole if told is None else told[2]
         self._end = first + partial.length if partial.length is not None else told and told[1]
         self._body = bytearray(partial.body)
+        self._conditional = any(name in _REPLACED and name != _CHECKSUMS for name, _ in request.headers)
         self.request = self._rest_of(request)
 
     @classmethod
@@ -62,7 +74,8 @@ class Resumption:
         headers = tuple(pair for pair in request.headers if pair[0] not in _REPLACED)
         region, room = self._partial.region, None
         if region is not None:
-            room = Room(region.view[self._have : self._partial.length], region.owner, ranged=True)
+            view = region.view[self._have : self._partial.length]
+            room = Room(view, region.owner, ranged=True, rest=True)
         return request._replace(
             headers=(("range", f"bytes={begin}-{last}"), ("if-match", self._etag), *headers),
             into=room,
@@ -85,9 +98,10 @@ class Resumption:
         headers = response.headers
         if response.rest:
             return None
+        region = self._partial.region
         if response.status == 200 and "content-range" not in headers:
             # Ranges are ignored here, so it is the answer to the first request as well.
-            return response if headers.get("etag") == self._etag else None
+            return None if self._conditional and headers.get("etag") != self._etag else response
         told = self._continues(response.status, headers)
         if told is None or told[1] - told[0] != len(response.body) or self._end not in (None, told[1]):
             return None
@@ -95,7 +109,6 @@ class Resumption:
             return None
         partial = self._partial
         self._add(response.body, in_place=isinstance(response.body, memoryview))
-        region = partial.region
         body = bytes(self._body) if region is None else region.data
         whole = Response(partial.status, partial.headers, body)
         if partial.rest and region is not None:

@@ -185,6 +185,31 @@ def test_a_store_that_ignores_ranges_sends_all_of_it_again(
         assert way(open_store(server, policy=FAST)) == NOISE[:size]
 
 
+@WAYS
+@SIZES
+@pytest.mark.parametrize("length", [10, SMALL, LARGE // 2, LARGE])
+def test_all_of_another_version_is_as_good(length: int, size: int, way: Got, open_store: OpenStore) -> None:
+    """Where ranges are ignored, and no condition was asked for: it need not be asked for again."""
+    shelf = Shelf(NOISE[:size])
+    shelf.ranges = shelf.conditions = False
+    shelf.faults = {0: [cut(100)]}
+    shelf.then = {1: Version(OTHER[:length], TWO)}
+    with shelf.server() as server:
+        assert way(open_store(server, policy=FAST)) == OTHER[:length]
+    assert len(shelf.asked) == 2
+
+
+def test_all_of_another_version_is_not_what_a_condition_wants(open_store: OpenStore) -> None:
+    """It is asked for again with the condition itself."""
+    shelf = Shelf(NOISE[:SMALL])
+    shelf.ranges = shelf.conditions = False
+    shelf.faults = {0: [cut(100)]}
+    shelf.then = {1: Version(OTHER[:SMALL], TWO)}
+    with shelf.server() as server:
+        open_store(server, policy=FAST).read("key", if_equal=ONE)
+    assert [asked.match for asked in shelf.asked] == [ONE, ONE, ONE]
+
+
 @pytest.mark.parametrize("etag", ["", 'W/"weak"', "unquoted"])
 @SIZES
 def test_without_a_strong_etag_it_begins_anew(size: int, etag: str, open_store: OpenStore) -> None:
@@ -206,7 +231,6 @@ def test_without_a_strong_etag_it_begins_anew(size: int, etag: str, open_store: 
         answer(206, NOISE[100:SMALL], f"ETag: {ONE}"),
         answer(206, NOISE[100:SMALL], "Content-Range: bytes 100-299/300"),
         answer(206, NOISE[100:SMALL], f"ETag: {TWO}", "Content-Range: bytes 100-299/300"),
-        answer(200, OTHER[:SMALL], f"ETag: {TWO}"),
         answer(204, b"", f"ETag: {ONE}"),
         error(412, "PreconditionFailed"),
         error(416, "InvalidRange"),

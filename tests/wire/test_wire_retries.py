@@ -334,6 +334,20 @@ def test_delays_are_spread_out(open_store: OpenStore) -> None:
         ("Retry-After: nan", 0.0, 0.0),
         ("Retry-After:", 0.0, 0.0),
     ],
+    ids=[
+        "0",
+        "3",
+        "3600",
+        "0.25",
+        "1500 ms",
+        "tomorrow",
+        "yesterday",
+        "soon",
+        "-5",
+        "1e9",
+        "nan",
+        "nothing",
+    ],
 )
 def test_the_store_may_say_how_long_to_wait(
     header: str, low: float, high: float, transport: Any, open_store: OpenStore

@@ -12,33 +12,59 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from . import forksafe
 from .errors import DataLoss
 from .messages import Body
 
 PREFIX = "x-amz-checksum-"
 
 
-class _Crc32:
-    """CRC32 as the standard library has its hashes."""
+class _Crc:
+    """A cyclic redundancy check as the standard library has its hashes.
 
-    def __init__(self) -> None:
+    Args:
+        function: Takes bytes and the value so far, and returns the next.
+        size: Bytes of the value.
+    """
+
+    def __init__(self, function: Callable[[Any, int], int], size: int) -> None:
+        self._function = function
+        self._size = size
         self._value = 0
 
     def update(self, data: Body) -> None:
         """Take more bytes."""
-        self._value = zlib.crc32(data, self._value)
+        self._value = self._function(data, self._value)
 
     def digest(self) -> bytes:
         """The checksum of all so far."""
-        return self._value.to_bytes(4, "big")
+        return self._value.to_bytes(self._size, "big")
 
 
-# What the standard library can compute. CRC32C and CRC64NVME need a package of their own.
+def _crt(name: str, size: int) -> _Crc | None:
+    """One of those that only the AWS Common Runtime computes; None where it is not installed."""
+    with forksafe.importing:
+        try:
+            from awscrt import checksums  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        except ImportError:
+            return None
+    function = getattr(checksums, name, None)
+    return None if function is None else _Crc(function, size)
+
+
+# What makes each; it makes None where the ``checksums`` extra is not installed, and needed.
 _ALGORITHMS: dict[str, Callable[[], Any]] = {
     "sha256": hashlib.sha256,
     "sha1": partial(hashlib.sha1, usedforsecurity=False),
-    "crc32": _Crc32,
+    "crc32": partial(_Crc, zlib.crc32, 4),
+    "crc32c": partial(_crt, "crc32c", 4),
+    "crc64nvme": partial(_crt, "crc64nvme", 8),
 }
+
+
+def missing() -> list[str]:
+    """The algorithms that cannot be checked here, for want of the ``checksums`` extra."""
+    return [name for name, make in _ALGORITHMS.items() if make() is None]
 
 
 class Running:
@@ -57,8 +83,8 @@ class Running:
             return
         for name, make in _ALGORITHMS.items():
             told = headers.get(PREFIX + name)
-            if told is not None and "-" not in told:
-                self._sums.append((name, told, make()))
+            if told is not None and "-" not in told and (computed := make()) is not None:
+                self._sums.append((name, told, computed))
 
     def update(self, piece: Body) -> None:
         """Take the next bytes."""

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from ..call import Call
-from ..errors import MalformedResponse, S3KVError
+from ..errors import KeyNotFound, MalformedResponse, S3KVError
 from ..etag import quoted
 from ..messages import Request
 from ..pipeline.life import Effect, Resources, live
@@ -46,20 +46,24 @@ def head_object(
     """
     request = Request("HeadObject", "HEAD", key)
     response = yield from live(request, resources, call)
-    status = response.status
-    if status == 200:
-        resources.memory.found = True
-        return response.headers
-    if status in (400, 403):
+    if response.status in (400, 403):
         probe = Request("GetObject", "GET", key, headers=(("range", "bytes=0-0"),))
         told = yield from live(probe, resources, call)
         call.operation = request.operation
-        if told.status >= 400 and told.status != 416:
-            raise service_error(told, request, call, resources.clock.monotonic())
-    elif status == 404:
+        if told.status < 400 or told.status == 416:
+            # The probe's own retries have put right what was wrong: an expired token, a clock that is off.
+            response = yield from live(request, resources, call)
+        else:
+            response = told
+    if response.status == 200:
+        resources.memory.found = True
+        return response.headers
+    error = service_error(response, request, call, resources.clock.monotonic())
+    if response.status == 404:
         yield from confirm_bucket(resources, call)
-        return Missing(service_error(response, request, call, resources.clock.monotonic()))
-    raise service_error(response, request, call, resources.clock.monotonic())
+        if isinstance(error, KeyNotFound):
+            return Missing(error)
+    raise error
 
 
 def confirm_bucket(resources: Resources, call: Call) -> Generator[Effect, Any, None]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import sys
 import zlib
 
 import pytest
 
-from s3kv.checksums import verify
+from s3kv.checksums import missing, verify
 from s3kv.errors import DataLoss
 
 BODY = b"123456789"
@@ -23,6 +24,9 @@ RIGHT = {
     "crc32": _b64(bytes.fromhex("cbf43926")),
     "sha1": _b64(hashlib.sha1(BODY, usedforsecurity=False).digest()),
     "sha256": _b64(hashlib.sha256(BODY).digest()),
+    # https://reveng.sourceforge.io/crc-catalogue/all.htm: CRC-32/ISCSI and CRC-64/NVME.
+    "crc32c": _b64(bytes.fromhex("e3069283")),
+    "crc64nvme": _b64(bytes.fromhex("ae8b14860a799888")),
 }
 EMPTY = {"crc32": "AAAAAA==", "sha1": "2jmj7l5rSw0yVb/vlWAYkK/YBwk="}
 
@@ -67,6 +71,18 @@ def test_one_wrong_checksum_among_right_ones_is_data_loss() -> None:
     for name in RIGHT:
         with pytest.raises(DataLoss, match=name.upper()):
             verify({**headers, f"x-amz-checksum-{name}": RIGHT[name][:-2] + "A="}, BODY)
+
+
+@pytest.mark.parametrize("name", ["crc32c", "crc64nvme"])
+def test_without_the_extra_these_are_passed_over(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it is known that they are; the others are checked all the same."""
+    assert missing() == []
+    monkeypatch.setitem(sys.modules, "awscrt", None)
+    assert missing() == ["crc32c", "crc64nvme"]
+    headers = {f"x-amz-checksum-{name}": "wrong"}
+    verify(headers, BODY)
+    with pytest.raises(DataLoss, match="CRC32"):
+        verify({**headers, "x-amz-checksum-crc32": "wrong"}, BODY)
 
 
 def test_algorithms_that_are_not_known_are_passed_over() -> None:

@@ -435,7 +435,7 @@ def test_the_checksum_of_the_whole_is_that_of_all_parts(name: str, way: str, ope
     [
         (f"x-amz-checksum-sha256: {_sum('sha256', b'parts')}", "x-amz-checksum-type: COMPOSITE"),
         (f"x-amz-checksum-sha256: {_sum('sha256', b'parts')}-5",),
-        (f"x-amz-checksum-crc64nvme: {_sum('crc32', b'x')}",),
+        (f"x-amz-checksum-newest: {_sum('crc32', b'x')}",),
     ],
     ids=["COMPOSITE", "of five", "unknown"],
 )

@@ -20,7 +20,7 @@ from .limits.adaptive import AdaptiveLimit
 from .limits.rates import Rates
 from .messages import Pairs, Response, Settings
 from .metrics import Recorder
-from .pipeline.batch import Batch, Entry
+from .pipeline.batch import Batch, Collector, Entry
 from .pipeline.driver import Timer
 from .pipeline.life import Effect, Memory, Reach
 from .pipeline.operation import Operation
@@ -245,6 +245,26 @@ class Core:
             yield from batch.in_order() if in_order else batch
         finally:
             self._batches.discard(batch)
+
+    def begin(self, entry: Entry[Any], collector: Collector) -> None:
+        """Begin an operation made by :meth:`entry`, whose end ``collector`` is told of.
+
+        The collector then says that it is over: ``end(entry)``.
+
+        Raises:
+            StoreClosed: the store was closed.
+        """
+        if self.closed:
+            raise StoreClosed("the store is closed", key=entry.call.key)
+        entry.collector = collector
+        self._calls.add(entry.call)
+        self._find_executor().begin(entry)
+
+    def end(self, entry: Entry[Any]) -> None:
+        """Say that nobody waits for an operation any more."""
+        self._calls.discard(entry.call)
+        if not entry.ended:
+            entry.call.cancel()
 
     def aside(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import stat as stat_module
 from collections.abc import Mapping
@@ -158,7 +159,8 @@ class Files(Writing, Reading):
     def _download(self, name: str, full: str, arriving: _Arriving, bar: Progress) -> tuple[str, float]:
         core = self._core
         started = core.clock.monotonic()
-        room = Room(memoryview(bytearray(2 * PART_BYTES)))
+        # Not a bytearray, all of which would be touched: most files are small.
+        room = Room(memoryview(mmap.mmap(-1, 2 * PART_BYTES)))
         cause: BaseException | None = None
         for _ in range(MOST_CHANGES):
             time = core.clock.time()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
 from .byterange import WHOLE
-from .errors import BatchError, InvalidKey
+from .errors import BatchError, InvalidKey, S3KVError
 from .keyrange import KeyRange
 from .keys import check_key, key_text
 from .listings import Listings
@@ -288,7 +289,7 @@ class Batches(Listings, Writing, Reading):
                 if entry.error is not None:
                     wrong = dict.fromkeys(chunk, _ours(entry.error))
                 for full, error in wrong.items():
-                    errors[full[skip:]] = error
+                    errors[full[skip:]] = _about(error, full[skip:])
                 count += len(chunk) - len(wrong)
                 bar.step(0, len(chunk))
         if errors:
@@ -316,6 +317,16 @@ class Batches(Listings, Writing, Reading):
     def delete_prefix(self, prefix: str) -> int:
         """Delete every object whose key starts with ``prefix``; see :meth:`delete_range`."""
         return self.delete_range(KeyRange.prefix(prefix))
+
+
+def _about(error: Exception, key: str) -> Exception:
+    """One error of many keys as one of a key's own."""
+    if not isinstance(error, S3KVError) or error.key == key:
+        return error
+    own = copy.copy(error)
+    own.key = key
+    own.__cause__ = error.__cause__
+    return own
 
 
 def _check_on_missing(on_missing: object) -> None:

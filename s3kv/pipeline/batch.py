@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..call import Call
 from ..errors import DeadlineExceeded
@@ -34,15 +34,26 @@ _PAUSE = 0.002
 _FILLING = 0.005
 
 
+class Collector(Protocol):
+    """Who is told when operations have ended."""
+
+    def complete(self, entry: Any) -> bool:
+        """Say that an :class:`Entry` has ended; any thread may. Whether somebody waits to be told of it."""
+
+    def ring(self) -> None:
+        """Tell whoever waits; any thread may."""
+
+
 class Entry(Operation, Generic[T]):
     """One operation of a batch.
 
     Attributes:
         item: What it is for.
         ended: Nobody works on it any more.
+        collector: Who is told when it has ended; None for nobody any more.
     """
 
-    __slots__ = ("_batch", "ended", "item")
+    __slots__ = ("collector", "ended", "item")
 
     def __init__(
         self, item: T, steps: Steps, call: Call, transport: Transport, timer: Timer | None
@@ -50,21 +61,21 @@ class Entry(Operation, Generic[T]):
         super().__init__(steps, call, transport, timer)
         self.item = item
         self.ended = False
-        self._batch: Batch[T] | None = None
+        self.collector: Collector | None = None
 
     def finish(self, result: Any, error: BaseException | None) -> None:
         bell = self.settle(result, error)
         if bell is not None:
             bell.ring()
 
-    def settle(self, result: Any, error: BaseException | None) -> Batch[T] | None:
+    def settle(self, result: Any, error: BaseException | None) -> Collector | None:
         self.ended = True
-        batch = self._batch
-        if batch is None:
+        collector = self.collector
+        if collector is None:
             return None
         self.result = result
         self.error = error
-        return batch if batch.complete(self) else None
+        return collector if collector.complete(self) else None
 
 
 class Batch(Generic[T]):
@@ -231,7 +242,7 @@ class Batch(Generic[T]):
         if entry is None:
             self._held_back.append(item)
             return None
-        entry._batch = self
+        entry.collector = self
         self._outstanding[entry] = None
         # If it was stopped this moment, whoever did that may not have seen this one.
         return entry if self._stopped is None else None
@@ -259,7 +270,7 @@ class Batch(Generic[T]):
 
     def _give_up(self, entry: Entry[T]) -> None:
         call = entry.call
-        entry._batch = None
+        entry.collector = None
         self._given_up.append(entry)
         entry.error = DeadlineExceeded(
             "the store's timeout passed before the operation was done",

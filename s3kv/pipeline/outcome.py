@@ -36,7 +36,8 @@ def service_error(response: Response, request: Request, call: Call, now: float) 
     kind: type[S3KVError] = ServiceError
     if told.code == "NoSuchBucket":
         kind = BucketNotFound
-    elif told.code == "NoSuchKey" or (status == 404 and not told.code and request.key is not None):
+    elif told.code == "NoSuchKey" or (status == 404 and request.key is not None and not response.body):
+        # A page in HTML is some gateway's, which knows of no keys.
         kind = KeyNotFound
         message = told.message or "no object has this key"
     elif status == 412:

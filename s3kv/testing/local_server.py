@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import secrets
+from contextlib import suppress
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import S3KVError
+from ..spec.bucket import check_bucket
 from ..store import Store
+from .opened import Opened
+from .quiet import QUIET
 
 if TYPE_CHECKING:
     from moto.server import ThreadedMotoServer
+
+_REGION = "us-east-1"
 
 
 class LocalServer:
     """A context manager: an S3 server (moto) on a free port of this machine, with one empty bucket.
 
-    The bucket may be read and written without credentials. All servers of one process share moto's
-    memory, so each has a bucket of its own name unless one is given.
+    The bucket may be read and written without credentials, and with any. Everything is kept in memory,
+    and forgotten at the end of the block, which also closes the stores of :meth:`store`. Several servers
+    may run at the same time; all of one process share moto's memory, so each needs a bucket of its own
+    name, which it has unless one is given. A server may be started again, empty, after its block.
 
     Args:
         bucket: The name of the bucket; default: a new one.
 
     Raises:
-        S3KVError: the ``server`` extra is not installed.
+        SpecError: the name cannot be a bucket's.
+        S3KVError: the ``server`` extra is not installed; the server is running already; there is a bucket
+            of this name in moto's memory.
 
     Example:
         >>> from s3kv.testing import LocalServer
@@ -31,60 +42,111 @@ class LocalServer:
         ...     _ = store.put("greeting", b"hello")
         ...     store["greeting"]
         b'hello'
+
+        Any other client can use it, too::
+
+            with LocalServer() as server:
+                client = boto3.client(
+                    "s3",
+                    endpoint_url=server.endpoint,
+                    region_name="us-east-1",
+                    aws_access_key_id="any",
+                    aws_secret_access_key="any",
+                )
+                client.put_object(Bucket=server.bucket, Key="a/greeting", Body=b"hello")
     """
 
     def __init__(self, bucket: str | None = None) -> None:
-        self._bucket = bucket or f"local-{secrets.token_hex(4)}"
+        if bucket is not None:
+            check_bucket(bucket)
+        self._bucket = f"local-{secrets.token_hex(4)}" if bucket is None else bucket
+        self._opened = Opened()
+        # Set while it runs; only the thread that enters and leaves the block changes them.
         self._server: ThreadedMotoServer | None = None
         self._endpoint = ""
-        self._log_level = logging.NOTSET
+        self._owner = 0
 
     def __enter__(self) -> LocalServer:
+        if self._server is not None:
+            raise S3KVError("the local server is running already: each block has a LocalServer of its own")
         try:
             from moto.server import ThreadedMotoServer
         except ImportError as error:
             raise S3KVError(
                 "the local server needs the 'server' extra: pip install 's3kv[server]'"
             ) from error
-        log = logging.getLogger("werkzeug")
         # A line for every request would bury what the user prints.
-        self._log_level = log.level
-        log.setLevel(logging.ERROR)
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        server.start()
+        QUIET.begin()
+        try:
+            server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+            server.start()
+        except BaseException:
+            QUIET.end()
+            raise
         self._server = server
+        self._owner = os.getpid()
         host, port = server.get_host_and_port()
         self._endpoint = f"http://{host}:{port}"
         try:
             self._create_bucket()
         except BaseException:
-            self.__exit__()
+            self._stop()
             raise
         return self
 
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is None or self._owner != os.getpid():
+            # A forked child has no part in it.
+            return
+        self._opened.close()
+        try:
+            self._forget_bucket()
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        server, self._server = self._server, None
+        assert server is not None
+        try:
+            server.stop()
+        finally:
+            QUIET.end()
+
     def _create_bucket(self) -> None:
+        status, _ = self._ask("HEAD")
+        if status == 200:
+            raise S3KVError(
+                f"a bucket named {self._bucket!r} is in moto's memory already, which all local servers of "
+                "a process share: give each another name, or none"
+            )
+        # Public, so that neither reading nor writing needs credentials.
+        status, body = self._ask("PUT", headers={"x-amz-acl": "public-read-write", "Content-Length": "0"})
+        if status != 200:
+            raise S3KVError(
+                f"the local server did not create the bucket {self._bucket!r}: {status} "
+                f"{body.decode('utf-8', 'replace')[:300]}"
+            )
+
+    def _forget_bucket(self) -> None:
+        """Give the memory back, as far as that can be done."""
+        # Who deletes the bucket, or has it keep versions, is no error here.
+        with suppress(S3KVError), Store(self.spec, timeout=60.0) as store:
+            store.clear()
+            self._ask("DELETE")
+
+    def _ask(self, method: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """Ask for something about the bucket."""
         from http.client import HTTPConnection
 
         connection = HTTPConnection(self._endpoint.removeprefix("http://"), timeout=60)
         try:
-            # Public, so that neither reading nor writing needs credentials.
-            headers = {"x-amz-acl": "public-read-write", "Content-Length": "0"}
-            connection.request("PUT", f"/{self._bucket}", headers=headers)
+            connection.request(method, f"/{self._bucket}", headers=headers or {})
             answer = connection.getresponse()
-            body = answer.read()
+            return answer.status, answer.read()
         finally:
             connection.close()
-        if answer.status != 200:
-            raise S3KVError(
-                f"the local server did not create the bucket {self._bucket!r}: {answer.status} "
-                f"{body.decode('utf-8', 'replace')[:300]}"
-            )
-
-    def __exit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
-        logging.getLogger("werkzeug").setLevel(self._log_level)
 
     @property
     def bucket(self) -> str:
@@ -93,20 +155,41 @@ class LocalServer:
 
     @property
     def endpoint(self) -> str:
-        """The server's URL, for instance ``http://127.0.0.1:41287``."""
+        """The server's URL, for instance ``http://127.0.0.1:41287``.
+
+        Raises:
+            S3KVError: the server is not running.
+        """
+        if self._server is None:
+            raise S3KVError("the local server is not running: use it as `with LocalServer() as server:`")
         return self._endpoint
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The JSON spec that opens the bucket."""
+        """The JSON spec that opens the bucket, without credentials.
+
+        Raises:
+            S3KVError: the server is not running.
+        """
         return {
             "driver": "s3",
             "bucket": self._bucket,
-            "endpoint": self._endpoint,
-            "aws_region": "us-east-1",
+            "endpoint": self.endpoint,
+            "aws_region": _REGION,
             "aws_credentials": {"type": "anonymous"},
         }
 
     def store(self, **members: Any) -> Store:
-        """A new store on the bucket; ``members`` override :attr:`spec`. Close it when done."""
-        return Store(self.spec, **members)
+        """A new store on the bucket, which is closed with the server if not before.
+
+        Args:
+            **members: As for :class:`Store`; they override :attr:`spec`.
+
+        Raises:
+            S3KVError: the server is not running.
+        """
+        return self._opened.add(Store(self.spec, **members))
+
+    def __repr__(self) -> str:
+        where = "not running" if self._server is None else f"at {self._endpoint}"
+        return f"<LocalServer {where}, bucket {self._bucket!r}>"

@@ -1,0 +1,94 @@
+"""What lies over a file that is written, compression and text, and gives up with it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import Any
+
+
+class Compressed(io.BufferedIOBase):
+    """A compressor and the file that it writes to, closed together.
+
+    Args:
+        file: The file; closed, or given up, with this.
+        compressor: Has ``write`` and ``close``, and writes to ``file``.
+    """
+
+    def __init__(self, file: Any, compressor: Any) -> None:
+        super().__init__()
+        self._file = file
+        self._compressor = compressor
+
+    def writable(self) -> bool:
+        """Whether the file is open."""
+        return not self.closed
+
+    def write(self, data: Any) -> int:
+        """Compress bytes, and write what comes out."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        with memoryview(data) as view:
+            size = view.nbytes
+        self._compressor.write(data)
+        return size
+
+    def close(self) -> None:
+        """Write what is left, and close the file."""
+        if self.closed:
+            return
+        try:
+            self._compressor.close()
+        except BaseException:
+            self._file.discard()
+            raise
+        finally:
+            super().close()
+        self._file.close()
+
+    def discard(self) -> None:
+        """Forget all that was written."""
+        self._file.discard()
+        # What a compressor writes at its end has nowhere to go.
+        with contextlib.suppress(Exception):
+            self._compressor.close()
+        super().close()
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        # The file gives up by itself; here only nothing more is to be written to it.
+        if not self.closed:
+            self.discard()
+
+
+class Text(io.TextIOWrapper):
+    """Text over a file that is written, given up with it.
+
+    Args:
+        file: Binary; has ``discard``.
+        **options: As for ``io.TextIOWrapper``.
+    """
+
+    def __init__(self, file: Any, **options: Any) -> None:
+        super().__init__(file, **options)
+        self._file = file
+
+    def discard(self) -> None:
+        """Forget all that was written."""
+        self._file.discard()
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+    def __del__(self) -> None:
+        # Text that waits here must not be what publishes the rest.
+        if not self._file.closed:
+            self._file.discard()

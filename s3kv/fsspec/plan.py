@@ -1,0 +1,94 @@
+"""Which files go where in a bulk operation: fsspec's own rules, followed without moving any file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]
+
+from .base import Info
+
+
+class Plan:
+    """Stands in for a file system while fsspec works out what a bulk operation is about.
+
+    The rules for globs, folders and trailing slashes are fsspec's; here its methods only get to write down
+    the pairs of paths, so that the files can then be moved many at a time. What a listing says is kept, and
+    not asked for again for each path.
+
+    Attributes:
+        pairs: (from, to), as they were to be moved.
+    """
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+        self._seen: dict[str, Info] = {}
+        self.pairs: list[tuple[Any, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._fs, name)
+
+    def get(self, *arguments: Any, **options: Any) -> None:
+        """Write down what ``get`` would fetch."""
+        AbstractFileSystem.get(self, *arguments, **options)
+
+    def put(self, *arguments: Any, **options: Any) -> None:
+        """Write down what ``put`` would send."""
+        AbstractFileSystem.put(self, *arguments, **options)
+
+    def copy(self, *arguments: Any, **options: Any) -> None:
+        """Write down what ``copy`` would copy."""
+        AbstractFileSystem.copy(self, *arguments, **options)
+
+    def _write_down(self, source: Any, target: Any, **_: Any) -> None:
+        self.pairs.append((source, target))
+
+    get_file = put_file = cp_file = _write_down
+
+    # ---------------------------------------------------------------- what fsspec asks on the way
+
+    def expand_path(
+        self, path: Any, recursive: bool = False, maxdepth: int | None = None, **options: Any
+    ) -> list[str]:
+        """Every path that one path, or each of several, stands for."""
+        found: list[str] = AbstractFileSystem.expand_path(self, path, recursive, maxdepth, **options)
+        return found
+
+    def glob(self, path: str, **options: Any) -> list[str]:
+        """The matches of a pattern; of a path that exists as it is written, itself."""
+        if self._fs.isfile(path):
+            return [path]
+        return self._keep(self._fs.glob(path, **{**options, "detail": True}))
+
+    def find(self, path: str, **options: Any) -> list[str]:
+        """What there is in a folder; an object that has been listed needs no look."""
+        if path in self._seen and not self.is_known_folder(path):
+            return [path]
+        return self._keep(self._fs.find(path, **{**options, "detail": True}))
+
+    def _keep(self, found: dict[str, Info]) -> list[str]:
+        self._seen.update(found)
+        return list(found)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is anything with this path."""
+        return path in self._seen or bool(self._fs.exists(path))
+
+    def isdir(self, path: str) -> bool:
+        """Whether a path is a folder's, and no object's."""
+        info = self._seen.get(path)
+        if info is None:
+            return bool(self._fs.isdir(path) and not self._fs.isfile(path))
+        return bool(info["type"] == "directory")
+
+    def is_known_folder(self, path: str) -> bool:
+        """Whether a listing on the way has shown that this is a folder."""
+        return path in self._seen and self._seen[path]["type"] == "directory"
+
+    def markers(self) -> list[str]:
+        """The keys, with their buckets, of the objects that mark folders on the way."""
+        return [f"{name}/" for name, info in self._seen.items() if "ETag" in info and self._is_folder(info)]
+
+    @staticmethod
+    def _is_folder(info: Info) -> bool:
+        return bool(info["type"] == "directory")

@@ -1,0 +1,78 @@
+"""Every operation against every fault that passes: it is made up for, whichever request it hits.
+
+Each operation is done once undisturbed, which tells its requests. Then each fault hits each of them, or of
+many the first, one in the middle and the last. What the store really holds is compared in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import s3kv
+from s3kv.testing import Answer, CutAnswer, CutBody, CutRequest, DropResponse, Fault, RawAnswer, Reset
+from tests.wire.jobs import Bench, Job, benching, each_job, places
+
+HTML = {"Content-Type": "text/html"}
+# What passes if it is tried again.
+PASSING: list[Fault] = [
+    Reset(),
+    Reset(went_through=True),
+    DropResponse(),
+    CutRequest(at=0),
+    CutRequest(at=3),
+    CutAnswer(at=1),
+    CutAnswer(at=40, reset=True),
+    CutBody(at=0),
+    CutBody(at=1),
+    CutBody(at=5, reset=True),
+    RawAnswer(b""),
+    Answer.error(500, "InternalError"),
+    Answer.error(500, "InternalError", went_through=True),
+    Answer(502, HTML, "<html><body>Bad gateway</body></html>", went_through=True),
+    Answer(503),
+    Answer.error(503, "SlowDown"),
+    Answer.error(400, "RequestTimeout"),
+]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """Return what jobs are done on."""
+    with benching(tmp_path, monkeypatch) as ready:
+        yield ready
+
+
+@each_job
+def test_what_goes_wrong_once_is_made_up_for(job: Job, bench: Bench) -> None:
+    """Whichever request it hits: the same result, the same objects, and nothing is carried out twice."""
+    after = job.before if job.after is None else job.after
+    bench.count(job)
+    hits, wrong = [], []
+    for place in places(bench.count(job)):
+        for fault in PASSING:
+            hit = bench.proxy.inject(fault, skip=place)
+            try:
+                result = bench.run(job)
+            except s3kv.S3KVError as error:
+                result = error
+            bench.proxy.clear()
+            hits.append(hit.hits)
+            if not hit.hits:
+                # What goes on in parallel may need one request less.
+                assert result == job.result
+                continue
+            # An upload whose id was lost with the answer cannot be found again.
+            lost = next(seen.operation for seen in reversed(bench.proxy.requests) if seen.fault is fault)
+            orphans = 1 if lost == "CreateMultipartUpload" else 0
+            if (
+                result != job.result
+                or bench.bucket.values != after
+                or len(bench.bucket.uploads) > orphans
+                or (job.once and len(bench.bucket.applied) != 1)
+            ):
+                wrong.append((place, fault, result))
+    assert not wrong
+    assert sum(hits) > 0.5 * len(hits)

@@ -239,13 +239,17 @@ class Listing(Base):
     def glob(self, path: Any, maxdepth: int | None = None, **options: Any) -> Any:
         """The objects and folders whose paths match a pattern; see ``AbstractFileSystem.glob``.
 
-        Only what begins as the pattern does, up to its first special character, is listed.
+        Only what begins as the pattern does, up to its first special character, is listed. What does not
+        exist, be it a bucket, matches nothing.
         """
         stripped = self._strip(path)
-        if has_magic(stripped):
-            plain = stripped[: min(place for mark in "*?[" if (place := stripped.find(mark)) >= 0)]
-            options["prefix"] = plain.rpartition("/")[2]
-        return super().glob(path, maxdepth=maxdepth, **options)
+        if not has_magic(stripped):
+            return super().glob(path, maxdepth=maxdepth, **options)
+        plain = stripped[: min(place for mark in "*?[" if (place := stripped.find(mark)) >= 0)]
+        try:
+            return super().glob(path, maxdepth=maxdepth, prefix=plain.rpartition("/")[2], **options)
+        except FileNotFoundError:
+            return {} if options.get("detail") else []
 
     def du(
         self, path: Any, total: bool = True, maxdepth: int | None = None, withdirs: bool = False, **_: Any

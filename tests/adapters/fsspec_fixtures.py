@@ -6,21 +6,26 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import fsspec
 import pytest
 
+import s3kv
 from s3kv.fsspec import S3KVFileSystem
-from s3kv.testing import LocalServer
-
-# As the installed package's entry point does.
-fsspec.register_implementation("s3kv", S3KVFileSystem, clobber=True)
+from s3kv.testing import FaultProxy, LocalServer
 
 _numbers = itertools.count(1)
 
 
-def storage_options(server: LocalServer) -> dict[str, Any]:
+def storage_options(server: LocalServer | FaultProxy) -> dict[str, Any]:
     """Return what ``storage_options`` has to be for a server's bucket."""
     return {name: value for name, value in server.spec.items() if name not in ("driver", "bucket")}
+
+
+def opened(options: dict[str, Any]) -> Iterator[S3KVFileSystem]:
+    """Yield a file system, and close it."""
+    made = S3KVFileSystem(**options)
+    yield made
+    made.close()
+    S3KVFileSystem.clear_instance_cache()
 
 
 @pytest.fixture
@@ -32,10 +37,7 @@ def options(local_server: LocalServer) -> dict[str, Any]:
 @pytest.fixture
 def fs(options: dict[str, Any]) -> Iterator[S3KVFileSystem]:
     """Return a file system on the local server, closed at the end of the test."""
-    made = S3KVFileSystem(**options)
-    yield made
-    made.close()
-    S3KVFileSystem.clear_instance_cache()
+    yield from opened(options)
 
 
 @pytest.fixture
@@ -45,7 +47,26 @@ def place(local_server: LocalServer) -> str:
 
 
 @pytest.fixture
-def store(local_server: LocalServer, place: str) -> Iterator[Any]:
-    """Return a store on the same folder, to look at what the file system did, and to do things behind it."""
-    with local_server.store(path=place.partition("/")[2] + "/") as opened:
-        yield opened
+def behind(local_server: LocalServer, place: str) -> Iterator[s3kv.Store]:
+    """Return a store on the same folder: what looks at the objects, and changes them, behind the back."""
+    with local_server.store(path=place.partition("/")[2] + "/") as store:
+        yield store
+
+
+@pytest.fixture
+def proxy(local_server: LocalServer) -> Iterator[FaultProxy]:
+    """Return a proxy in front of the local server, which tells what was asked for."""
+    with FaultProxy(local_server) as running:
+        yield running
+
+
+@pytest.fixture
+def proxied(proxy: FaultProxy) -> Iterator[S3KVFileSystem]:
+    """Return a file system on the local server whose requests go through the proxy."""
+    quick = {"max_retries": 2, "initial_delay": "1ms", "max_delay": "2ms"}
+    yield from opened({**storage_options(proxy), "s3_request_retries": quick})
+
+
+def asked(proxy: FaultProxy) -> list[str]:
+    """Return S3's names of what was asked for so far."""
+    return [request.operation for request in proxy.requests]

@@ -34,9 +34,18 @@ DEPARTED = (AssertionError, s3kv.S3KVError, pytest.fail.Exception)
 _numbers = itertools.count(1)
 
 
+# They start servers of their own, one after the other.
+_ALONE = frozenset({"test_harness.py", "test_guards.py"})
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Expect the failures that the table of departures promises."""
+    """Expect the failures that the table of departures promises; keep each server to one process."""
     for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if "server" in params:
+            item.add_marker(pytest.mark.xdist_group(params["server"].name))
+        elif item.path.name in _ALONE:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
         for mark in item.iter_markers("feature"):
             callspec = getattr(item, "callspec", None)
             if callspec is None or "server" not in callspec.params:

@@ -209,6 +209,18 @@ def test_many_clients_are_served_at_once() -> None:
         assert [call.result() for call in stalled] == [b""] * 8
 
 
+def test_an_answer_is_not_held_back() -> None:
+    """Head and body go out one after the other, and no packet waits for the client's receipt."""
+    count = 20
+    with serving(*[FULL] * count) as (_, _, client):
+        start = time.monotonic()
+        for _ in range(count):
+            client.send(GET)
+            client.read(len(FULL))
+        # The system would hold each back for 40 ms.
+        assert time.monotonic() - start < count * 0.03
+
+
 def test_a_client_of_the_standard_library_works() -> None:
     """As any client does."""
     with ScriptedServer(exchanges(FULL, ok(b"x")), lenient=True) as server, FaultProxy(server.url) as proxy:

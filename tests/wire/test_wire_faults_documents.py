@@ -127,9 +127,7 @@ WAYS: dict[str, Callable[[s3kv.Store], Any]] = {
 
 
 @pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
-@pytest.mark.parametrize(
-    "way", [WAYS["list"], WAYS["len"], WAYS["list_dir"]], ids=["list", "len", "list_dir"]
-)
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_tokens_that_go_round_in_circles_are_malformed(
     way: Callable[[s3kv.Store], Any], loop: list[str], open_store: OpenStore
 ) -> None:

@@ -76,7 +76,7 @@ def errors_of(error: s3kv.S3KVError) -> list[Exception]:
     if not isinstance(error, s3kv.BatchError):
         return [error]
     assert error.errors
-    assert all(getattr(one, "key", key) in (None, key) for key, one in error.errors.items())
+    assert all(getattr(one, "key", key) == key for key, one in error.errors.items())
     return list(error.errors.values())
 
 

@@ -90,6 +90,12 @@ class CachedSource:
         self._refused: Any = None
         forksafe.register(self)
 
+    @property
+    def holder(self) -> Any:
+        """botocore's object that the credentials in use are from; None where there is none."""
+        held = self._held
+        return None if held is None else held.holder
+
     def peek(self) -> Credentials | None:
         held = self._held
         if held is None:

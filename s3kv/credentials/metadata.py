@@ -25,6 +25,8 @@ class _Fetcher(InstanceMetadataFetcher):
 
     complaint = ""
     failed = False
+    #: The role that the last credentials were of; empty for none.
+    role = ""
     _has_role = False
 
     def _log_imds_response(self, response: Any, reason_to_log: str, log_body: bool = False) -> None:
@@ -36,6 +38,7 @@ class _Fetcher(InstanceMetadataFetcher):
     def retrieve_iam_role_credentials(self) -> Any:
         self.complaint, self.failed, self._has_role = "", False, False
         found = super().retrieve_iam_role_credentials()
+        self.role = str(found.get("role_name", "")) if found else ""
         if not found and not self.complaint and self._has_role:
             self.complaint, self.failed = "its answer lacks a part of the credentials", True
         return found

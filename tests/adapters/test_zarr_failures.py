@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -20,7 +21,9 @@ pytest.importorskip("zarr.testing")
 import zarr
 from zarr.core.buffer import default_buffer_prototype
 
+from s3kv.call import Cancelled
 from s3kv.zarr import ZarrStore
+from s3kv.zarr.awaiting import Mailbox
 from tests.adapters.zarr_scripts import answering, opened, respond, serving
 from tests.wire.helpers import Background, Stopwatch
 from tests.wire.scripted import HOLD, READ, Answer, Forever, Notify, ScriptedServer, Send, error, ok
@@ -55,6 +58,10 @@ FAILURES: dict[str, tuple[bytes, type[Exception]]] = {
     "403": (error(403, "AccessDenied"), s3kv.PermissionDenied),
     "no bucket": (error(404, "NoSuchBucket"), s3kv.BucketNotFound),
     "500": (error(500, "InternalError"), s3kv.RetriesExhausted),
+    "404 of a proxy": (
+        answer(404, b"<html>no such page</html>", "Content-Type: text/html"),
+        s3kv.S3KVError,
+    ),
 }
 
 
@@ -141,6 +148,45 @@ async def test_closing_the_store_below_ends_what_waits() -> None:
                 await call(store)
 
 
+async def test_a_child_that_is_closed_is_of_no_use_while_its_parent_is() -> None:
+    """The store below may be a part of another."""
+    with answering(lambda request: ok(b"fine")) as server, opened(server) as parent:
+        child = parent / "a.zarr/"
+        child.close()
+        for call in CALLS.values():
+            with pytest.raises(s3kv.StoreClosed):
+                await call(ZarrStore(child))
+        assert await ZarrStore(parent).get("key", PROTOTYPE) is not None
+
+
+async def test_what_does_not_end_at_its_deadline_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the look-up of a name, which nothing can interrupt."""
+    over = threading.Event()
+
+    def look_up(*_: Any, **__: Any) -> Any:
+        over.wait(20)
+        raise OSError("no such name")
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    try:
+        with opened("http://no-such-name.invalid", timeout=0.2) as below, Stopwatch() as watch:
+            with pytest.raises(s3kv.DeadlineExceeded):
+                await ZarrStore(below).get("key", PROTOTYPE)
+    finally:
+        over.set()
+    assert watch.seconds < 10
+
+
+async def test_what_the_exit_cancels_is_a_cancelled_future() -> None:
+    """Not an error that nobody has asked for."""
+    mailbox = Mailbox(asyncio.get_running_loop())
+    future: asyncio.Future[Any] = mailbox.loop.create_future()
+    mailbox.complete(cast("Any", SimpleNamespace(item=future, result=None, error=Cancelled())))
+    mailbox.ring()
+    with pytest.raises(asyncio.CancelledError):
+        await future
+
+
 async def test_what_is_cancelled_gives_its_place_to_others() -> None:
     """Its request is given up: the server sees the connection close."""
     arrived = threading.Event()
@@ -173,11 +219,11 @@ async def test_the_first_request_that_fails_ends_the_others_of_its_call() -> Non
     with (
         ScriptedServer(holding, then=[Forever(READ, Answer(respond_or_not))]) as server,
         opened(server) as below,
-        pytest.raises(s3kv.PermissionDenied),
     ):
-        await asyncio.wait_for(
-            ZarrStore(below).get_partial_values(PROTOTYPE, [("a", None), ("b", None)]), 10
-        )
+        both = ZarrStore(below).get_partial_values(PROTOTYPE, [("a", None), ("b", None)])
+        with pytest.raises(s3kv.PermissionDenied):
+            await asyncio.wait_for(both, 10)
+        assert await asyncio.to_thread(server.connections[0].gone.wait, 5)
 
 
 # ---------------------------------------------------------------- processes
@@ -186,7 +232,9 @@ async def test_the_first_request_that_fails_ends_the_others_of_its_call() -> Non
 OPENING = """
 import os, signal, sys, threading, time
 import s3kv, zarr
+from s3kv.call import Cancelled
 from s3kv.zarr import ZarrStore
+from s3kv.zarr.awaiting import Mailbox
 
 below = s3kv.Store(bucket="bucket", endpoint=sys.argv[1], aws_region="us-east-1",
                    aws_credentials={"type": "anonymous"})

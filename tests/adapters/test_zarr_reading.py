@@ -157,6 +157,30 @@ def test_loops_in_many_threads_use_one_store() -> None:
         asyncio.run(everywhere())
 
 
+@pytest.mark.parametrize(
+    ("request_", "first", "count"),
+    [
+        (None, None, 3),
+        (RangeByteRequest(1, 33 << 20), "bytes=1-34603007", 3),
+        (OffsetByteRequest(1), "bytes=1-", 1),
+    ],
+    ids=str,
+)
+async def test_no_byte_of_a_large_value_is_asked_for_twice(
+    request_: ByteRequest | None, first: str | None, count: int
+) -> None:
+    """In parts where it is known to be large; what comes with the first request is not fetched again."""
+    value = bytes(range(256)) * (33 * 4096)
+    with serving({"c/0": value}) as (store, server):
+        found = await store.get("c/0", PROTOTYPE, request_)
+        assert found is not None
+        assert found.to_bytes() == value[0 if request_ is None else 1 :]
+        asked = sorted(request.header("range") or "" for request in server.requests)
+    assert len(asked) == count
+    assert len(set(asked)) == count
+    assert (first or "") in asked
+
+
 async def test_a_large_value_is_read_and_written_in_parts(local_server: LocalServer) -> None:
     """More than 32 MiB either way, whole and a range of it."""
     value = bytes(range(256)) * (33 * 4096)

@@ -8,6 +8,7 @@ import copy
 import importlib
 import pickle
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 import s3kv
+from s3kv.limits.copying import CopyLimit
 from s3kv.testing import LocalServer
 
 pytest.importorskip("zarr.testing")
@@ -204,13 +206,21 @@ async def test_a_key_that_s3_cannot_hold_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 64 * 1024, 64 * 1024 + 1, 1 << 20])
-async def test_a_value_of_any_size_arrives_as_it_is(size: int) -> None:
-    """Hashed in the loop or by another thread; from a view into somebody's array, too."""
+async def test_a_value_of_any_size_arrives_as_it_is(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashed by the loop's thread only if it is small; from a view into somebody's array, too."""
     bucket = MemoryS3()
+    sha256, hashed = CopyLimit.sha256, []
+
+    def seen(*arguments: Any) -> str:
+        hashed.append(threading.get_ident() == threading.main_thread().ident)
+        return sha256(*arguments)
+
+    monkeypatch.setattr(CopyLimit, "sha256", seen)
     data = np.arange(size + 8, dtype="u4").view("u1")[3 : 3 + size]
     with bucket.server() as server, opened(server) as below:
         await ZarrStore(below).set("c/0", PROTOTYPE.buffer.from_array_like(data))
     assert bucket.applied == [("PUT", "c/0", data.tobytes())]
+    assert hashed == [size <= 64 * 1024]
 
 
 async def test_set_if_not_exists_never_replaces() -> None:

@@ -1,8 +1,9 @@
 """s3kv: Amazon S3 and compatible stores as a key-value store.
 
 >>> import s3kv
->>> store = s3kv.Store("s3://my-bucket/results/")    # doctest: +SKIP
->>> store["run-1.json"] = b"{}"                      # doctest: +SKIP
+>>> with s3kv.Store("s3://my-bucket/results/") as store:  # sends no request yet
+...     store.path
+'results/'
 """
 
 from ._version import __version__

@@ -48,11 +48,10 @@ class Context:
             neither this context nor its parents.
 
     Example:
-        >>> context = Context({
+        >>> context = s3kv.Context({
         ...     "s3_request_concurrency": {"limit": 64},
         ...     "aws_credentials#public": {"type": "anonymous"},
         ... })
-        >>> import s3kv
         >>> store = s3kv.Store("s3://my-bucket/", context=context, aws_credentials="aws_credentials#public")
         >>> store.context is context
         True
@@ -84,7 +83,13 @@ class Context:
 
     @property
     def parent(self) -> Context | None:
-        """Where resources are looked up that this context does not have (a Context, or None)."""
+        """Where resources are looked up that this context does not have (a Context, or None).
+
+        Example:
+            >>> parent = s3kv.Context({"s3_request_concurrency": {"limit": 8}})
+            >>> s3kv.Context(parent=parent).parent is parent
+            True
+        """
         return self._parent
 
     def spec(self, *, include_defaults: bool = False) -> dict[str, Any]:
@@ -93,8 +98,15 @@ class Context:
         Args:
             include_defaults: Also write members that have their default value; default False.
 
+        Returns:
+            A JSON-like object (dict).
+
         Raises:
             SpecError: credentials were passed as a Python object, which has no JSON form.
+
+        Example:
+            >>> s3kv.Context({"s3_request_concurrency": {"limit": 8}}).spec()
+            {'s3_request_concurrency': {'limit': 8}}
         """
         return dump_context(self._items(), include_defaults)
 
@@ -143,6 +155,17 @@ class Context:
         Args:
             references: For instance ``["aws_credentials", "s3_request_concurrency#mine"]``.
             include_defaults: Also write what has its default value; default False.
+
+        Returns:
+            A JSON-like object (dict).
+
+        Raises:
+            SpecError: a reference to nothing; credentials that were passed as a Python object.
+
+        Example:
+            >>> parent = s3kv.Context({"s3_request_concurrency#few": {"limit": 8}})
+            >>> s3kv.Context(parent=parent).referred(["s3_request_concurrency#few", "aws_credentials"])
+            {'s3_request_concurrency#few': {'limit': 8}}
         """
         result: dict[str, Any] = {}
         for reference in references:

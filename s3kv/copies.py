@@ -54,7 +54,10 @@ class Copies(Handle):
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
 
         Example:
-            >>> store.copy("run-1/model", "best/model")             # doctest: +SKIP
+            >>> stamp = store.put("run-1/model", b"weights", metadata={"run": "1"})
+            >>> stamp = store.copy("run-1/model", "best/model")
+            >>> store.stat("best/model").metadata
+            {'run': '1'}
         """
         return self._copy_from(self, src, dst, if_absent=if_absent)
 

@@ -3,6 +3,9 @@
 One root, :class:`S3KVError`; the subclasses also derive from the built-in exception that plain Python
 code would expect (``KeyError`` for a missing key, ``PermissionError`` for a refused one), so both
 ``except s3kv.KeyNotFound`` and ``except KeyError`` work.
+
+In the examples, ``s3kv_faults`` is the pytest fixture that makes things go wrong: a
+:class:`s3kv.testing.FaultProxy`.
 """
 
 from __future__ import annotations
@@ -36,6 +39,13 @@ class S3KVError(Exception):
         elapsed: Seconds from the call to the error (float or None).
 
     All of them are part of ``str(error)``; none ever holds a secret. Every error pickles.
+
+    Example:
+        >>> try:
+        ...     store["missing"]
+        ... except s3kv.S3KVError as error:
+        ...     print(type(error).__name__, error.operation, error.key, error.status, error.code)
+        KeyNotFound GetObject missing 404 NoSuchKey
     """
 
     message: str
@@ -111,6 +121,12 @@ class SpecError(S3KVError, ValueError):
 
     Attributes:
         member: The member of the spec, argument or environment variable (str or None).
+
+    Example:
+        >>> s3kv.Store("s3://my-bucket/", aws_regin="eu-central-1")
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.SpecError: a store has no member 'aws_regin'; did you mean 'aws_region'? ...
     """
 
     member: str | None
@@ -121,35 +137,104 @@ class SpecError(S3KVError, ValueError):
 
 
 class InvalidKey(S3KVError, ValueError):
-    """The key cannot be an S3 key: empty, longer than 1,024 bytes of UTF-8, or not UTF-8."""
+    """The key cannot be an S3 key: empty, longer than 1,024 bytes of UTF-8, or not UTF-8.
+
+    Example:
+        >>> store["x" * 1025]
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.InvalidKey: the key ... is ... bytes long: S3 keys are 1 to 1,024 bytes of UTF-8...
+    """
 
 
 class ByteRangeError(S3KVError, ValueError):
-    """The byte range is not wholly inside the object, or is not a range that S3 can express."""
+    """The byte range is not wholly inside the object, or is not a range that S3 can express.
+
+    Example:
+        >>> store["digits"] = b"0123456789"
+        >>> store.get("digits", byte_range=slice(5, 100))
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.ByteRangeError: byte range [5:100] is not inside an object of 10 bytes (...)
+    """
 
 
 class KeyNotFound(S3KVError, KeyError):
-    """The store says that no object has this key (404 ``NoSuchKey``)."""
+    """The store says that no object has this key (404 ``NoSuchKey``).
+
+    Example:
+        >>> try:
+        ...     store["missing"]
+        ... except KeyError as error:
+        ...     print(type(error).__name__, error.key)
+        KeyNotFound missing
+    """
 
 
 class BucketNotFound(S3KVError):
-    """The store says that the bucket does not exist (404 ``NoSuchBucket``)."""
+    """The store says that the bucket does not exist (404 ``NoSuchBucket``).
+
+    Example:
+        >>> with s3kv.Store({**store.spec(), "bucket": "no-such-bucket"}) as other:
+        ...     other.list()
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.BucketNotFound: The specified bucket does not exist (...)
+    """
 
 
 class ConditionFailed(S3KVError):
-    """The object was not in the state that ``if_equal`` or ``if_absent`` asked for; nothing changed."""
+    """The object was not in the state that ``if_equal`` or ``if_absent`` asked for; nothing changed.
+
+    Example:
+        >>> mine = store.put("state", b"1")
+        >>> theirs = store.put("state", b"2")
+        >>> try:
+        ...     store.put("state", b"3", if_equal=mine.generation)
+        ... except s3kv.ConditionFailed:
+        ...     print("somebody was faster:", store["state"])
+        somebody was faster: b'2'
+    """
 
 
 class PermissionDenied(S3KVError, PermissionError):
-    """The store refused the request (401 or 403)."""
+    """The store refused the request (401 or 403).
+
+    Example:
+        >>> from s3kv.testing import Answer
+        >>> fault = s3kv_faults.inject(Answer.error(403, "AccessDenied"))
+        >>> try:
+        ...     s3kv_faults.store().list()
+        ... except PermissionError as error:
+        ...     print(error.code)
+        AccessDenied
+    """
 
 
 class CredentialsError(S3KVError):
-    """No usable credentials: names the provider that was asked and what it said."""
+    """No usable credentials: names the provider that was asked and what it said.
+
+    Example:
+        >>> nobody = {"type": "profile", "profile": "nobody"}
+        >>> s3kv.Store("s3://my-bucket/", aws_region="eu-central-1", aws_credentials=nobody).get("key")
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.CredentialsError: no credentials from the profile 'nobody': ... could not be found (...)
+    """
 
 
 class ServiceError(S3KVError):
-    """The store refused the request for a reason that has no class of its own; see ``code``."""
+    """The store refused the request for a reason that has no class of its own; see ``code``.
+
+    Example:
+        >>> from s3kv.testing import Answer
+        >>> fault = s3kv_faults.inject(Answer.error(405, "MethodNotAllowed"))
+        >>> try:
+        ...     s3kv_faults.store().put("a.txt", b"hello")
+        ... except s3kv.ServiceError as error:
+        ...     print(error.status, error.code)
+        405 MethodNotAllowed
+    """
 
 
 class TransportError(S3KVError, ConnectionError):
@@ -161,6 +246,14 @@ class TransportError(S3KVError, ConnectionError):
             ``"timeout"``, ``"closed"`` (the peer closed it before answering) or ``"short"`` (the
             peer closed it in the middle of an answer).
         sent: Whether the store may have received the request (bool).
+
+    Example:
+        >>> plain = store.spec()["endpoint"]
+        >>> with s3kv.Store(store.spec(), endpoint=plain.replace("http:", "https:")) as other:
+        ...     other.get("a.txt")
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.TransportError: no TLS with https://...; is it a plain http endpoint? (...)
     """
 
     reason: str
@@ -178,35 +271,119 @@ class TransportError(S3KVError, ConnectionError):
 
 
 class MalformedResponse(S3KVError):
-    """The answer breaks HTTP, or its body is not the XML that S3 promises."""
+    """The answer breaks HTTP, or its body is not the XML that S3 promises.
+
+    Example:
+        >>> from s3kv.testing import RawAnswer
+        >>> fault = s3kv_faults.inject(RawAnswer(b"220 mail.example.com ESMTP"))
+        >>> s3kv_faults.store().get("a.txt")
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.MalformedResponse: the answer does not start like HTTP/1.1: b'220 mail...' (...)
+    """
 
 
 class DataLoss(S3KVError):
-    """A checksum or a length does not match the bytes received."""
+    """A checksum or a length does not match the bytes received.
+
+    Example:
+        >>> from s3kv.testing import Answer
+        >>> headers = {"ETag": '"1"', "x-amz-checksum-crc32": "AAAAAA=="}
+        >>> fault = s3kv_faults.inject(Answer(200, headers, b"not what was stored"), times=None)
+        >>> s3kv_faults.store(s3_request_retries={"max_retries": 1}).get("a.txt")
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.DataLoss: ...
+    """
 
 
 class Changed(S3KVError):
-    """The object was replaced while its parts were being read."""
+    """The object was replaced while its parts were being read; or a file while it was uploaded.
+
+    Reads begin again by themselves; this comes when it happens again and again.
+
+    Example:
+        >>> from s3kv.testing import Answer
+        >>> store["data.bin"] = bytes(20_000)
+        >>> other = Answer(206, {"ETag": '"2"', "Content-Range": "bytes 0-0/20000"}, b"1")
+        >>> fault = s3kv_faults.inject(other, where=lambda seen: seen.headers["range"] == "bytes=0-0")
+        >>> s3kv_faults.store().get_ranges("data.bin", [slice(0, 1), slice(10_000, 10_001)])
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.Changed: the object was replaced while its ranges were read: ...
+    """
 
 
 class OutcomeUnknown(S3KVError):
-    """The answer to a write was lost, and whether the write took effect cannot be known."""
+    """The answer to a write was lost, and whether the write took effect cannot be known.
+
+    Only conditional writes, deletions and copies raise it, after they have tried to find out.
+
+    Example:
+        >>> try:
+        ...     stamp = store.put("lock", b"me", if_absent=True)
+        ... except s3kv.ConditionFailed:
+        ...     mine = False
+        ... except s3kv.OutcomeUnknown:
+        ...     mine = store.get("lock", None) == b"me"  # as far as can be seen now
+        ... else:
+        ...     mine = True
+        >>> mine
+        True
+    """
 
 
 class RetriesExhausted(S3KVError):
-    """A transient failure went on through every attempt; ``__cause__`` is the last failure."""
+    """A transient failure went on through every attempt; ``__cause__`` is the last failure.
+
+    Example:
+        >>> from s3kv.testing import Answer
+        >>> fault = s3kv_faults.inject(Answer.error(503, "ServiceUnavailable"), times=None)
+        >>> try:
+        ...     s3kv_faults.store(s3_request_retries={"max_retries": 3, "initial_delay": "1ms"}).list()
+        ... except s3kv.RetriesExhausted as error:
+        ...     print(error.attempts, error.code)
+        3 ServiceUnavailable
+    """
 
 
 class EndpointUnreachable(RetriesExhausted, ConnectionError):
-    """No connection to the endpoint could be opened: unknown host, refused or no route."""
+    """No connection to the endpoint could be opened: unknown host, refused or no route.
+
+    Example:
+        >>> once = {"max_retries": 1}
+        >>> with s3kv.Store(store.spec(), endpoint="http://127.0.0.1:9", s3_request_retries=once) as other:
+        ...     other.get("a.txt")
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.EndpointUnreachable: ... cannot connect to http://127.0.0.1:9: ...
+    """
 
 
 class DeadlineExceeded(S3KVError, TimeoutError):
-    """The store's ``timeout`` passed before the operation was done."""
+    """The store's ``timeout`` passed before the operation was done.
+
+    Example:
+        >>> from s3kv.testing import Stall
+        >>> fault = s3kv_faults.inject(Stall(), times=None)
+        >>> try:
+        ...     s3kv_faults.store(timeout=0.05).get("a.txt")
+        ... except TimeoutError as error:
+        ...     print(repr(error))
+        DeadlineExceeded("the store's timeout passed after trying once...")
+    """
 
 
 class StoreClosed(S3KVError, ValueError):
-    """The store was closed with ``close()``; open a new one."""
+    """The store was closed with ``close()``; open a new one.
+
+    Example:
+        >>> store.close()
+        >>> store["a.txt"]
+        Traceback (most recent call last):
+            ...
+        s3kv.errors.StoreClosed: the store is closed (key='a.txt')
+    """
 
 
 class BatchError(S3KVError):
@@ -215,6 +392,14 @@ class BatchError(S3KVError):
     Attributes:
         errors: The exception for each key that failed (dict of str to Exception).
         results: What succeeded (dict of str to the operation's result).
+
+    Example:
+        >>> store["a"] = b"1"
+        >>> try:
+        ...     store.get_many(["a", "b"])
+        ... except s3kv.BatchError as error:
+        ...     print(error.results, {key: type(why).__name__ for key, why in error.errors.items()})
+        {'a': b'1'} {'b': 'KeyNotFound'}
     """
 
     errors: dict[str, Exception]

@@ -72,7 +72,11 @@ class Files(Writing, Reading):
             ConditionFailed, OutcomeUnknown, ValueError, …: as for :meth:`Store.put`.
 
         Example:
-            >>> store.upload("results.parquet", "2026/results.parquet")         # doctest: +SKIP
+            >>> from pathlib import Path
+            >>> size = Path("results.csv").write_text("1,2,3")
+            >>> stamp = store.upload("results.csv", "2026/results.csv")
+            >>> store.stat("2026/results.csv").content_type
+            'text/csv'
         """
         condition = check_condition("if_equal", if_equal)
         if if_absent:
@@ -135,7 +139,11 @@ class Files(Writing, Reading):
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
 
         Example:
-            >>> store.download("2026/results.parquet", "results.parquet")       # doctest: +SKIP
+            >>> stamp = store.put("2026/results.csv", b"1,2,3")
+            >>> stamp = store.download("2026/results.csv", "copy.csv")
+            >>> from pathlib import Path
+            >>> Path("copy.csv").read_text()
+            '1,2,3'
         """
         with show_progress(progress, "download", None) as bar:
             return self._download_file(key, path, bar)
@@ -229,12 +237,17 @@ class Files(Writing, Reading):
             method: ``"GET"`` (default), ``"HEAD"``, ``"PUT"`` or ``"DELETE"``.
             expires: Seconds that it is good for, 1 to 604,800; default 3,600.
 
+        Returns:
+            The URL (str).
+
         Raises:
+            TypeError: ``expires`` is no whole number.
             ValueError: another method, or another number of seconds.
             CredentialsError: there are no credentials.
 
         Example:
-            >>> store.presign("report.pdf", expires=600)                        # doctest: +SKIP
+            >>> store.presign("report.pdf", expires=600)
+            'http...report.pdf...'
         """
         if method not in _METHODS:
             raise ValueError(f"method is {method!r}: allowed are {', '.join(_METHODS)}")

@@ -32,8 +32,10 @@ class Futures:
     :meth:`Store.get_many` are faster.
 
     Example:
-        >>> pending = [store.futures.get(key) for key in ("a", "b")]       # doctest: +SKIP
-        >>> [future.result() for future in pending]                        # doctest: +SKIP
+        >>> store.update(a=b"1", b=b"2")
+        >>> pending = [store.futures.get(key) for key in ("a", "b")]
+        >>> [future.result() for future in pending]
+        [b'1', b'2']
     """
 
     __slots__ = ("_store",)
@@ -44,11 +46,22 @@ class Futures:
     def get(
         self, key: str | bytes, default: Any = RAISE, *, byte_range: slice | None = None
     ) -> Future[Any]:
-        """The bytes of an object; see :meth:`Store.get`."""
+        """The bytes of an object; see :meth:`Store.get`.
+
+        Example:
+            >>> store.futures.get("missing", b"nothing").result()
+            b'nothing'
+        """
         return self._submit(self._store.get, key, default, byte_range=byte_range)
 
     def get_into(self, key: str | bytes, buffer: Any, *, byte_range: slice | None = None) -> Future[int]:
-        """Read an object into memory that there is already; see :meth:`Store.get_into`."""
+        """Read an object into memory that there is already; see :meth:`Store.get_into`.
+
+        Example:
+            >>> store["a.txt"], buffer = b"hello", bytearray(5)
+            >>> store.futures.get_into("a.txt", buffer).result(), buffer
+            (5, bytearray(b'hello'))
+        """
         return self._submit(self._store.get_into, key, buffer, byte_range=byte_range)
 
     def put(
@@ -61,7 +74,13 @@ class Futures:
         content_type: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Future[TimestampedStorageGeneration]:
-        """Write an object; see :meth:`Store.put`. The value must not change before it is done."""
+        """Write an object; see :meth:`Store.put`. The value must not change before it is done.
+
+        Example:
+            >>> stamp = store.futures.put("a.txt", b"hello").result()
+            >>> store["a.txt"]
+            b'hello'
+        """
         return self._submit(
             self._store.put,
             key,
@@ -75,11 +94,23 @@ class Futures:
     def delete(
         self, key: str | bytes, *, if_equal: str | None = None
     ) -> Future[TimestampedStorageGeneration]:
-        """Delete an object; see :meth:`Store.delete`."""
+        """Delete an object; see :meth:`Store.delete`.
+
+        Example:
+            >>> store["a.txt"] = b"hello"
+            >>> store.futures.delete("a.txt").result().generation
+            StorageGeneration.NO_VALUE
+        """
         return self._submit(self._store.delete, key, if_equal=if_equal)
 
     def stat(self, key: str | bytes) -> Future[ObjectInfo]:
-        """What the store says of an object without its bytes; see :meth:`Store.stat`."""
+        """What the store says of an object without its bytes; see :meth:`Store.stat`.
+
+        Example:
+            >>> store["a.txt"] = b"hello"
+            >>> store.futures.stat("a.txt").result().size
+            5
+        """
         return self._submit(self._store.stat, key)
 
     def read(
@@ -91,7 +122,12 @@ class Futures:
         if_not_equal: str | None = None,
         staleness_bound: float | None = None,
     ) -> Future[ReadResult]:
-        """What is there under a key; see :meth:`Store.read`."""
+        """What is there under a key; see :meth:`Store.read`.
+
+        Example:
+            >>> store.futures.read("missing").result().state
+            'missing'
+        """
         return self._submit(
             self._store.read,
             key,
@@ -104,7 +140,13 @@ class Futures:
     def write(
         self, key: str | bytes, value: Any, *, if_equal: str | None = None
     ) -> Future[TimestampedStorageGeneration]:
-        """Write or delete an object; see :meth:`Store.write`."""
+        """Write or delete an object; see :meth:`Store.write`.
+
+        Example:
+            >>> stamp = store.futures.write("a.txt", b"hello").result()
+            >>> stamp.generation == store.stat("a.txt").etag
+            True
+        """
         return self._submit(self._store.write, key, value, if_equal=if_equal)
 
     def modify(
@@ -113,17 +155,35 @@ class Futures:
         """Replace an object by a function of what it was; see :meth:`Store.modify`.
 
         ``fn`` is called in another thread.
+
+        Example:
+            >>> stamp = store.futures.modify("log", lambda old: (old or b"") + b"line;").result()
+            >>> store["log"]
+            b'line;'
         """
         return self._submit(self._store.modify, key, fn)
 
     def get_ranges(self, key: str | bytes, ranges: Iterable[slice]) -> Future[list[bytes]]:
-        """Several ranges of one object; see :meth:`Store.get_ranges`."""
+        """Several ranges of one object; see :meth:`Store.get_ranges`.
+
+        Example:
+            >>> store["data.bin"] = b"0123456789"
+            >>> store.futures.get_ranges("data.bin", [slice(0, 2), slice(-1, None)]).result()
+            [b'01', b'9']
+        """
         return self._submit(self._store.get_ranges, key, ranges)
 
     def copy(
         self, src: str | bytes, dst: str | bytes, *, if_absent: bool = False
     ) -> Future[TimestampedStorageGeneration]:
-        """Have the store copy an object; see :meth:`Store.copy`."""
+        """Have the store copy an object; see :meth:`Store.copy`.
+
+        Example:
+            >>> store["a.txt"] = b"hello"
+            >>> stamp = store.futures.copy("a.txt", "b.txt").result()
+            >>> store["b.txt"]
+            b'hello'
+        """
         return self._submit(self._store.copy, src, dst, if_absent=if_absent)
 
     def upload(
@@ -137,7 +197,15 @@ class Futures:
         metadata: Mapping[str, str] | None = None,
         progress: bool = False,
     ) -> Future[TimestampedStorageGeneration]:
-        """Write a file's bytes as an object; see :meth:`Store.upload`."""
+        """Write a file's bytes as an object; see :meth:`Store.upload`.
+
+        Example:
+            >>> from pathlib import Path
+            >>> size = Path("results.csv").write_text("1,2,3")
+            >>> stamp = store.futures.upload("results.csv", "results.csv").result()
+            >>> store["results.csv"]
+            b'1,2,3'
+        """
         return self._submit(
             self._store.upload,
             path,
@@ -152,7 +220,15 @@ class Futures:
     def download(
         self, key: str | bytes, path: str | os.PathLike[str], *, progress: bool = False
     ) -> Future[TimestampedStorageGeneration]:
-        """Write an object's bytes to a file; see :meth:`Store.download`."""
+        """Write an object's bytes to a file; see :meth:`Store.download`.
+
+        Example:
+            >>> store["results.csv"] = b"1,2,3"
+            >>> stamp = store.futures.download("results.csv", "copy.csv").result()
+            >>> from pathlib import Path
+            >>> Path("copy.csv").read_text()
+            '1,2,3'
+        """
         return self._submit(self._store.download, key, path, progress=progress)
 
     def _submit(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:

@@ -67,7 +67,12 @@ class Handle:
     # ---------------------------------------------------------------- children
 
     def __truediv__(self: H, name: str) -> H:
-        """A child store below a folder; exactly one ``/`` in between, none added at the end."""
+        """A child store below a folder; exactly one ``/`` in between, none added at the end.
+
+        Example:
+            >>> (s3kv.Store("s3://my-bucket/a") / "b/").url
+            's3://my-bucket/a/b/'
+        """
         if not isinstance(name, str):
             return NotImplemented
         if not self._path:
@@ -78,37 +83,78 @@ class Handle:
         )
 
     def __add__(self: H, suffix: str) -> H:
-        """A child store whose path is this one's and ``suffix``, with nothing in between."""
+        """A child store whose path is this one's and ``suffix``, with nothing in between.
+
+        Example:
+            >>> (s3kv.Store("s3://my-bucket/run-") + "1/").url
+            's3://my-bucket/run-1/'
+        """
         if not isinstance(suffix, str):
             return NotImplemented
         return self._sharing(self._path + check_text(suffix), self._timeout)
 
     def with_timeout(self: H, seconds: float | None) -> H:
-        """The same store with another ``timeout``, sharing everything else."""
+        """The same store with another ``timeout``, sharing everything else.
+
+        Args:
+            seconds: That one operation on one key, or one page of a listing, may take in all; None for no
+                limit.
+
+        Returns:
+            The store; closing it does not close this one.
+
+        Raises:
+            TypeError: ``seconds`` is no number.
+            ValueError: it is not positive.
+
+        Example:
+            >>> s3kv.Store("s3://my-bucket/").with_timeout(30)
+            <s3kv.Store('s3://my-bucket/', timeout=30)>
+        """
         return self._sharing(self._path, _check_timeout(seconds))
 
     @property
     def path(self) -> str:
-        """What every key starts with."""
+        """What every key starts with (str).
+
+        Example:
+            >>> s3kv.Store("s3://my-bucket/runs/").path
+            'runs/'
+        """
         return self._path
 
     @property
     def bucket(self) -> str:
-        """The bucket's name; empty when the endpoint names it."""
+        """The bucket's name (str); empty when the endpoint names it.
+
+        Example:
+            >>> s3kv.Store("s3://my-bucket/runs/").bucket
+            'my-bucket'
+        """
         return self._core.spec.bucket
 
     @property
     def url(self) -> str:
-        """The ``s3://`` URL of the store.
+        """The ``s3://`` URL of the store (str).
 
         Raises:
             SpecError: the store has an endpoint of its own, which no ``s3://`` URL can say.
+
+        Example:
+            >>> s3kv.Store(bucket="my-bucket", path="a b/").url
+            's3://my-bucket/a%20b/'
         """
         return self._spec().url
 
     @property
     def context(self) -> Context:
-        """Where the store's shared resources are (a :class:`Context`)."""
+        """Where the store's shared resources are (a :class:`Context`).
+
+        Example:
+            >>> raw = s3kv.Store("s3://my-bucket/raw/", context={"s3_request_concurrency": {"limit": 8}})
+            >>> s3kv.Store("s3://my-bucket/results/", context=raw.context).context is raw.context
+            True
+        """
         return self._core.context
 
     def spec(self, *, include_defaults: bool = False, include_context: bool = True) -> dict[str, Any]:
@@ -119,8 +165,15 @@ class Handle:
             include_context: Also write, as ``context``, the resources that the members refer to; default
                 True. Without them, the spec needs the same context again.
 
+        Returns:
+            A JSON-like object (dict).
+
         Raises:
             SpecError: the credentials were passed as a Python object, which has no JSON form.
+
+        Example:
+            >>> s3kv.Store("s3://my-bucket/runs/", requester_pays=True).spec()
+            {'driver': 's3', 'bucket': 'my-bucket', 'path': 'runs/', 'requester_pays': True}
         """
         result = self._spec().to_json(include_defaults=include_defaults, include_context=False)
         if include_context:
@@ -136,6 +189,14 @@ class Handle:
         """Close the store for good. Closing again does nothing; any other use is ``StoreClosed``.
 
         Closing a store also closes its children (``store / "sub"``); closing a child closes no other.
+
+        Example:
+            >>> with s3kv.Store(store.spec()) as other:  # closes it at the end of the block
+            ...     stamp = other.put("a.txt", b"hello")
+            >>> other["a.txt"]
+            Traceback (most recent call last):
+                ...
+            s3kv.errors.StoreClosed: the store is closed (key='a.txt')
         """
         self._closed = True
         if self._owner:

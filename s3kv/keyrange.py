@@ -22,12 +22,11 @@ class KeyRange:
             range has no end.
 
     Example:
-        >>> "b" in KeyRange("a", "c")
-        True
-        >>> KeyRange.prefix("a/")
-        KeyRange('a/', 'a0')
-        >>> KeyRange("b", "a").empty
-        True
+        >>> months = s3kv.KeyRange("2026-01", "2026-04")
+        >>> "2026-03-31" in months, "2026-04" in months
+        (True, False)
+        >>> months & s3kv.KeyRange.prefix("2026-03")
+        KeyRange('2026-03', '2026-04')
     """
 
     __slots__ = ("exclusive_max", "inclusive_min")
@@ -41,18 +40,42 @@ class KeyRange:
 
     @staticmethod
     def prefix(prefix: str | bytes) -> KeyRange:
-        """All keys that start with ``prefix``."""
+        """All keys that start with ``prefix``.
+
+        Args:
+            prefix: Text, or UTF-8 bytes.
+
+        Returns:
+            The range.
+
+        Raises:
+            TypeError, InvalidKey: ``prefix`` is no text, or cannot be written as UTF-8.
+
+        Example:
+            >>> s3kv.KeyRange.prefix("a/")
+            KeyRange('a/', 'a0')
+        """
         text = key_text(prefix)
         return KeyRange(text, _behind_prefix(text))
 
     @property
     def empty(self) -> bool:
-        """No key is in the range."""
+        """No key is in the range (bool).
+
+        Example:
+            >>> s3kv.KeyRange("b", "a").empty
+            True
+        """
         return self.exclusive_max != "" and self.inclusive_min >= self.exclusive_max
 
     @property
     def common_prefix(self) -> str:
-        """The longest text that every key of the range starts with."""
+        """The longest text that every key of the range starts with (str).
+
+        Example:
+            >>> s3kv.KeyRange("2026-01", "2026-04").common_prefix
+            '2026-0'
+        """
         low, high = self.inclusive_min, self.exclusive_max
         length = 0
         for one, other in zip(low, high, strict=False):

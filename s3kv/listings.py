@@ -49,9 +49,21 @@ class Listings(Handle):
             strip_prefix_length: So many characters are cut off the front of each key, and keys that are not
                 longer than that are left out. Default 0: neither.
 
+        Returns:
+            The keys (list of str).
+
         Raises:
             ValueError: a negative ``strip_prefix_length``.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> stamps = store.put_many({"run-1/a": b"", "run-1/b": b"", "run-2/a": b""})
+            >>> store.list("run-1/")
+            ['run-1/a', 'run-1/b']
+            >>> store.list("run-1/", strip_prefix_length=6)
+            ['a', 'b']
+            >>> store.list(range=s3kv.KeyRange("run-1/b"))
+            ['run-1/b', 'run-2/a']
         """
         cut = strip_prefix_length
         if isinstance(cut, bool) or not isinstance(cut, int):
@@ -85,6 +97,20 @@ class Listings(Handle):
             start_after: Leave out keys up to and including this one.
             parallel: Fetch pages side by side. Default False. Stores that do not list in the order of keys,
                 such as SeaweedFS, are listed page by page all the same.
+
+        Returns:
+            An iterator of :class:`ListEntry`: key, size, ETag and time of the last write.
+
+        Raises:
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`; while it is
+                iterated.
+
+        Example:
+            >>> stamps = store.put_many({"run-1": bytes(10), "run-2": bytes(20)})
+            >>> for entry in store.scan("run-"):
+            ...     print(entry.key, entry.size)
+            run-1 10
+            run-2 20
         """
         after = None if start_after is None else check_text(start_after)
         self._core.recorder.count("list")
@@ -209,6 +235,15 @@ class Listings(Handle):
 
         Returns:
             The sub-folders, each with its ``/``, and the objects at this level; both sorted.
+
+        Raises:
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> stamps = store.put_many({"run-1/a": b"1", "run-2/a": b"2", "notes": b"3"})
+            >>> folders, entries = store.list_dir()
+            >>> folders, [entry.key for entry in entries]
+            (['run-1/', 'run-2/'], ['notes'])
         """
         self._core.recorder.count("list")
         first = PageRequest(self._prefix(prefix), delimiter="/")

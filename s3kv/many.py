@@ -53,6 +53,11 @@ class Batches(Listings, Writing, Reading):
 
         Raises:
             BatchError: some keys failed; ``errors`` and ``results`` have what became of each.
+
+        Example:
+            >>> stamps = store.put_many({"a": b"1", "b": b"2"})
+            >>> store.get_many(["a", "b", "c"], on_missing="skip") == {"a": b"1", "b": b"2"}
+            True
         """
         errors: dict[str, Exception] = {}
         results = dict(self._fetch(_once(keys), on_missing, errors, show_progress(progress, "get", keys)))
@@ -77,6 +82,11 @@ class Batches(Listings, Writing, Reading):
 
         Raises:
             BatchError: after all that succeeded: some keys failed; ``errors`` has why.
+
+        Example:
+            >>> stamps = store.put_many((f"run-{number}", bytes(1000)) for number in range(50))
+            >>> sum(len(value) for key, value in store.iter_many(store.list("run-")))
+            50000
         """
         _check_on_missing(on_missing)
         return self._iterate(keys, on_missing, progress)
@@ -173,6 +183,13 @@ class Batches(Listings, Writing, Reading):
 
         Raises:
             BatchError: some keys failed; ``errors`` and ``results`` have what became of each.
+
+        Example:
+            >>> stamps = store.put_many({"a": b"1", "b": b"2"})
+            >>> sorted(stamps)
+            ['a', 'b']
+            >>> stamps["a"].generation == store.stat("a").etag
+            True
         """
         core, path, timeout = self._core, self._path, self._timeout
         errors: dict[str, Exception] = {}
@@ -259,6 +276,13 @@ class Batches(Listings, Writing, Reading):
 
         Raises:
             BatchError: some keys failed; ``errors`` has why, ``results`` is empty.
+
+        Example:
+            >>> stamps = store.put_many({"a": b"1", "b": b"2"})
+            >>> store.delete_many(["a", "b", "no such key"])
+            3
+            >>> store.list()
+            []
         """
         core, path, timeout = self._core, self._path, self._timeout
         skip = len(path)
@@ -308,6 +332,13 @@ class Batches(Listings, Writing, Reading):
         Raises:
             BatchError: some keys failed; ``errors`` has why.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> stamps = store.put_many({"2026-01": b"1", "2026-02": b"2", "2026-03": b"3"})
+            >>> store.delete_range(s3kv.KeyRange("2026-01", "2026-03"))
+            2
+            >>> store.list()
+            ['2026-03']
         """
         if not isinstance(range, KeyRange):
             raise TypeError(f"range is a KeyRange, not {type(range).__name__}")
@@ -315,7 +346,22 @@ class Batches(Listings, Writing, Reading):
         return self.delete_many(key for page in self._pages(range, None) for key in page.keys)
 
     def delete_prefix(self, prefix: str) -> int:
-        """Delete every object whose key starts with ``prefix``; see :meth:`delete_range`."""
+        """Delete every object whose key starts with ``prefix``; listed and deleted at the same time.
+
+        Args:
+            prefix: Relative to the store's path; the empty one is every key.
+
+        Returns:
+            How many keys the store says are deleted.
+
+        Raises:
+            BatchError, PermissionDenied, …: as for :meth:`delete_range`.
+
+        Example:
+            >>> stamps = store.put_many({"old/a": b"1", "old/b": b"2", "new/a": b"3"})
+            >>> store.delete_prefix("old/")
+            2
+        """
         return self.delete_range(KeyRange.prefix(prefix))
 
 

@@ -66,6 +66,12 @@ class Histogram:
         sum: Their sum.
         buckets: How many of them were at most each of :data:`BOUNDS`, and over the one before it; the last
             is for those over the last bound.
+
+    Example:
+        >>> store["a.txt"] = b"hello"
+        >>> latency = store.metrics["write_latency_ms"]
+        >>> latency.count, latency.sum > 0, sum(latency.buckets)
+        (1, True, 1)
     """
 
     __slots__ = ("buckets", "count", "sum")
@@ -77,11 +83,28 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """Their mean; 0 if there are none."""
+        """Their mean (float); 0 if there are none.
+
+        Example:
+            >>> store.metrics["read_latency_ms"].mean
+            0.0
+        """
         return self.sum / self.count if self.count else 0.0
 
     def quantile(self, share: float) -> float:
-        """A bound that this share of the values does not exceed, from 0 to 1; infinite above all bounds."""
+        """A bound that a share of the values does not exceed.
+
+        Args:
+            share: From 0 to 1.
+
+        Returns:
+            The least of :data:`BOUNDS` that will do; infinite where none does, 0 if there are no values.
+
+        Example:
+            >>> store["a.txt"] = b"hello"
+            >>> store.metrics["write_latency_ms"].quantile(0.99) >= 1
+            True
+        """
         seen = 0
         for bound, count in zip((*BOUNDS, float("inf")), self.buckets, strict=True):
             seen += count
@@ -196,9 +219,14 @@ class Metrics(Mapping[str, "int | Histogram"]):
     Values are ``int``, or a :class:`Histogram` of milliseconds.
 
     Example:
-        >>> store.metrics["read"], store.metrics["read_latency_ms"].mean       # doctest: +SKIP
-        (10000, 3.1)
-        >>> print(store.metrics.prometheus())                                  # doctest: +SKIP
+        >>> store["a.txt"] = b"hello"
+        >>> store["a.txt"]
+        b'hello'
+        >>> metrics = store.metrics
+        >>> metrics["read"], metrics["/tensorstore/kvstore/s3/bytes_written"], metrics["retries"]
+        (1, 5, 0)
+        >>> metrics["read_latency_ms"]
+        <1 values, mean ..., 99 % up to ...>
     """
 
     __slots__ = ("_values",)
@@ -222,6 +250,16 @@ class Metrics(Mapping[str, "int | Histogram"]):
         """All of them in Prometheus's text format.
 
         https://prometheus.io/docs/instrumenting/exposition_formats/
+
+        Returns:
+            The text (str).
+
+        Example:
+            >>> print(store.metrics.prometheus())
+            # HELP tensorstore_kvstore_s3_read objects read, or parts of them
+            # TYPE tensorstore_kvstore_s3_read counter
+            tensorstore_kvstore_s3_read 0
+            ...
         """
         lines = []
         for name, value in self._values.items():

@@ -62,6 +62,15 @@ class SingleKey(Writing, Reading):
             ByteRangeError: the range is not wholly inside the object.
             Changed: the object was replaced again and again while it was read.
             BucketNotFound, PermissionDenied, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> stamp = store.put("a.txt", b"hello, S3")
+            >>> store.get("a.txt")
+            b'hello, S3'
+            >>> store.get("a.txt", byte_range=slice(-2, None))
+            b'S3'
+            >>> store.get("b.txt", b"nothing")
+            b'nothing'
         """
         name = key_text(key)
         full = check_key(self._path, name)
@@ -95,8 +104,10 @@ class SingleKey(Writing, Reading):
             BucketNotFound, PermissionDenied, RetriesExhausted, …: see :mod:`s3kv.errors`.
 
         Example:
-            >>> buffer = bytearray(1_000_000)                       # doctest: +SKIP
-            >>> count = store.get_into("data.bin", buffer)          # doctest: +SKIP
+            >>> stamp = store.put("data.bin", b"0123456789")
+            >>> buffer = bytearray(100)
+            >>> store.get_into("data.bin", buffer)
+            10
         """
         name = key_text(key)
         full = check_key(self._path, name)
@@ -133,8 +144,10 @@ class SingleKey(Writing, Reading):
     ) -> TimestampedStorageGeneration:
         """Write an object, whatever was there before, unless a condition is given.
 
-        Where the store decides on conditions, and where only a look at the object does, which is not
-        atomic, is a matter of the endpoint and of ``use_conditional_write``.
+        Warning:
+            Amazon S3 decides on a condition in the moment of the write. Other stores need not, nor even
+            replace an object atomically: they are looked at first as well (see ``use_conditional_write``),
+            and of two writers at the same moment both may win. ``doctor(write=True)`` finds out.
 
         Args:
             key: The key.
@@ -162,7 +175,12 @@ class SingleKey(Writing, Reading):
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
 
         Example:
-            >>> store.put("lock", b"me", if_absent=True)                # doctest: +SKIP
+            >>> stamp = store.put("a.txt", b"hello", content_type="text/plain", metadata={"run": "1"})
+            >>> stamp = store.put("a.txt", b"bye", if_equal=stamp.generation)
+            >>> store.put("a.txt", b"me first", if_absent=True)
+            Traceback (most recent call last):
+                ...
+            s3kv.errors.ConditionFailed: an object with this key exists already (...)
         """
         condition = check_condition("if_equal", if_equal)
         if if_absent:
@@ -173,6 +191,13 @@ class SingleKey(Writing, Reading):
 
     def delete(self, key: str | bytes, *, if_equal: str | None = None) -> TimestampedStorageGeneration:
         """Delete an object. Without a condition, a key that does not exist is no error.
+
+        Warning:
+            A condition is worth less here than in :meth:`put`. TensorStore warns that on S3 a DELETE is not
+            atomic with respect to one: Amazon S3 has compared ``if_equal`` in the DELETE itself since
+            September 2025, while many other stores delete whatever is there after s3kv's look at it. So
+            what is deleted instead of written, as zarr does with a chunk of nothing but its fill value, may
+            take with it what another writer has just put there.
 
         Args:
             key: The key.
@@ -187,15 +212,34 @@ class SingleKey(Writing, Reading):
             OutcomeUnknown: an answer was lost, and whether the object was deleted cannot be known.
             ValueError: a generation that cannot be one.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> stamp = store.put("a.txt", b"hello")
+            >>> store.delete("a.txt", if_equal=stamp.generation).generation
+            StorageGeneration.NO_VALUE
+            >>> "a.txt" in store
+            False
         """
         return demanded(self._delete(key, check_condition("if_equal", if_equal)))
 
     def stat(self, key: str | bytes) -> ObjectInfo:
         """What the store says of an object without its bytes.
 
+        Args:
+            key: The key.
+
+        Returns:
+            Its size, ETag, time of the last write, content type and metadata.
+
         Raises:
             KeyNotFound: no object has the key.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> stamp = store.put("a.txt", b"hello", metadata={"run": "1"})
+            >>> info = store.stat("a.txt")
+            >>> info.size, info.metadata, info.etag == stamp.generation
+            (5, {'run': '1'}, True)
         """
         name = key_text(key)
         info = self._run(stat_object, name, check_key(self._path, name))
@@ -233,6 +277,15 @@ class SingleKey(Writing, Reading):
             ByteRangeError: the range is not wholly inside the object.
             ValueError: a generation that cannot be one.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> stamp = store.put("state", b"1")
+            >>> store.read("state").value
+            b'1'
+            >>> store.read("state", if_not_equal=stamp.generation).state
+            'unspecified'
+            >>> store.read("nothing").state
+            'missing'
         """
         name = key_text(key)
         full = check_key(self._path, name)
@@ -250,6 +303,10 @@ class SingleKey(Writing, Reading):
     ) -> TimestampedStorageGeneration:
         """Write or delete an object: as TensorStore's ``write``.
 
+        Warning:
+            A condition is worth what the store makes of it; see :meth:`put`, and for None, which is a DELETE
+            and not atomic with respect to a condition everywhere, :meth:`delete`.
+
         Args:
             key: The key.
             value: As for :meth:`put`; None deletes.
@@ -264,6 +321,13 @@ class SingleKey(Writing, Reading):
             OutcomeUnknown: an answer was lost, and whether the write was done cannot be known.
             TypeError, ValueError: as for :meth:`put`.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> stamp = store.write("state", b"1", if_equal=s3kv.StorageGeneration.NO_VALUE)
+            >>> store.write("state", b"2", if_equal='"another"').generation
+            StorageGeneration.UNKNOWN
+            >>> store.write("state", None, if_equal=stamp.generation).generation
+            StorageGeneration.NO_VALUE
         """
         condition = check_condition("if_equal", if_equal)
         if value is None:
@@ -275,6 +339,11 @@ class SingleKey(Writing, Reading):
 
         When somebody else writes in between, ``fn`` is called again with what is there then. The store's
         timeout bounds all of it.
+
+        Warning:
+            It is as atomic as the store's conditional writes are; see :meth:`put`. Where ``fn`` returns
+            None it is a DELETE, and only as safe as :meth:`delete`: better write a value that stands for
+            "nothing".
 
         Args:
             key: The key.
@@ -290,7 +359,10 @@ class SingleKey(Writing, Reading):
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
 
         Example:
-            >>> store.modify("counter", lambda old: b"%d" % (int(old or 0) + 1))    # doctest: +SKIP
+            >>> for _ in range(3):
+            ...     stamp = store.modify("counter", lambda old: b"%d" % (int(old or 0) + 1))
+            >>> store["counter"]
+            b'3'
         """
         name = key_text(key)
         full = check_key(self._path, name)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .copies import Copies
 from .errors import ConditionFailed
-from .files import Files
 from .futures import Futures
 from .keyrange import KeyRange
 from .keys import check_key, key_text
-from .many import Batches, failed
+from .many import failed
 from .metrics import Metrics
 from .operations.delete import delete_object
 from .operations.stat import Missing, head_object
 from .progress import Progress
 from .ranges import Ranges
 from .single import RAISE, SingleKey
+from .trees import Trees
 
 if TYPE_CHECKING:
     from .doctor import Report
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _MOST_CONTRADICTIONS = 4
 
 
-class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes]):
+class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
     """A bucket on Amazon S3 or a compatible store, or a prefix of one, as a key-value store.
 
     Every method blocks until it is done, and may be called from any thread. Opening a store sends no
@@ -51,11 +51,14 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
         SpecError: the description is wrong; names the member and what is allowed.
 
     Example:
-        >>> import s3kv
-        >>> store = s3kv.Store("s3://my-bucket/experiments/")       # doctest: +SKIP
-        >>> store.put("a.txt", b"hello")                            # doctest: +SKIP
-        >>> store.get("a.txt")                                      # doctest: +SKIP
-        b'hello'
+        ``s3kv.Store("s3://my-bucket/experiments/")`` opens a store; any store is a mapping:
+
+        >>> store["a.txt"] = b"hello"
+        >>> store["a.txt"], len(store), list(store), "b.txt" in store
+        (b'hello', 1, ['a.txt'], False)
+        >>> del store["a.txt"]
+        >>> store.get("a.txt", None) is None
+        True
     """
 
     __slots__ = ()
@@ -65,8 +68,10 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
         """The same one-key methods, each of which returns a ``concurrent.futures.Future`` at once.
 
         Example:
-            >>> pending = store.futures.get("a.txt")                # doctest: +SKIP
-            >>> pending.result()                                    # doctest: +SKIP
+            >>> stamp = store.put("a.txt", b"hello")
+            >>> pending = store.futures.get("a.txt")
+            >>> pending.result()
+            b'hello'
         """
         return Futures(self)
 
@@ -98,9 +103,9 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
         this moment. ``s3kv.metrics.process_metrics()`` has those of all stores.
 
         Example:
-            >>> store.metrics["bytes_read"]                         # doctest: +SKIP
-            40960000
-            >>> print(store.metrics.prometheus())                   # doctest: +SKIP
+            >>> stamp = store.put("a.txt", b"hello")
+            >>> store.metrics["bytes_written"]
+            5
         """
         return self._core.recorder.metrics()
 
@@ -142,6 +147,13 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
 
         Raises:
             BatchError: some keys failed; ``errors`` has why.
+            PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
+
+        Example:
+            >>> store["a.txt"] = b"hello"
+            >>> store.clear()
+            >>> len(store)
+            0
         """
         self.delete_range(KeyRange())
 
@@ -154,6 +166,11 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
 
         Raises:
             BatchError: some keys failed; ``errors`` has why.
+
+        Example:
+            >>> store.update({"a": b"1"}, b=b"2")
+            >>> store.list()
+            ['a', 'b']
         """
         if isinstance(other, Mapping):
             pairs: Iterable[Any] = other.items()
@@ -164,11 +181,35 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
         self.put_many(chain(pairs, more.items()))
 
     def values(self) -> ValuesView[bytes]:
-        """The objects, in key order, fetched in parallel as the view is iterated."""
+        """The objects, in key order, fetched in parallel as the view is iterated.
+
+        Returns:
+            A view as that of a ``dict``.
+
+        Raises:
+            BatchError: while it is iterated, after all that succeeded: some keys failed.
+
+        Example:
+            >>> store.update(a=b"1", b=b"2")
+            >>> list(store.values())
+            [b'1', b'2']
+        """
         return _Values(self)
 
     def items(self) -> ItemsView[str, bytes]:
-        """(key, object) pairs, in key order, fetched in parallel as the view is iterated."""
+        """(key, object) pairs, in key order, fetched in parallel as the view is iterated.
+
+        Returns:
+            A view as that of a ``dict``.
+
+        Raises:
+            BatchError: while it is iterated, after all that succeeded: some keys failed.
+
+        Example:
+            >>> store.update(a=b"1", b=b"2")
+            >>> dict(store.items())
+            {'a': b'1', 'b': b'2'}
+        """
         return _Items(self)
 
     @overload
@@ -181,6 +222,18 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
         Args:
             key: The key.
             default: What to return when no object has the key; by default ``KeyNotFound`` is raised.
+
+        Returns:
+            The bytes.
+
+        Raises:
+            KeyNotFound: no object has the key, and no default was given.
+            OutcomeUnknown, PermissionDenied, …: as for :meth:`modify`, by which it is done.
+
+        Example:
+            >>> store["job"] = b"work"
+            >>> store.pop("job"), store.pop("job", None)
+            (b'work', None)
         """
         taken: list[bytes | None] = []
 
@@ -196,8 +249,17 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
     def popitem(self) -> tuple[str, bytes]:
         """Some key and its object, which is deleted, and which nobody else gets.
 
+        Returns:
+            The key, and the bytes.
+
         Raises:
             KeyError: there is none.
+            OutcomeUnknown, PermissionDenied, …: as for :meth:`pop`.
+
+        Example:
+            >>> store["job"] = b"work"
+            >>> store.popitem()
+            ('job', b'work')
         """
         for key in self:
             value = self.pop(key, None)
@@ -211,6 +273,16 @@ class Store(SingleKey, Ranges, Copies, Files, Batches, MutableMapping[str, bytes
         Args:
             key: The key.
             default: A value as for :meth:`put`.
+
+        Returns:
+            The bytes that are there now.
+
+        Raises:
+            OutcomeUnknown, PermissionDenied, …: as for :meth:`put`.
+
+        Example:
+            >>> store.setdefault("owner", b"me"), store.setdefault("owner", b"you")
+            (b'me', b'me')
         """
         for tries in count(1):
             found = self.get(key, None)

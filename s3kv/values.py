@@ -15,11 +15,13 @@ class StorageGeneration(str):
     :attr:`UNKNOWN` ("not known", or "the condition did not hold").
 
     Example:
-        >>> generation = StorageGeneration('"9e107d9d372bb6826bd81d3542a419d6"')
-        >>> generation == '"9e107d9d372bb6826bd81d3542a419d6"'
+        >>> stamp = store.put("a.txt", b"hello")
+        >>> stamp.generation
+        StorageGeneration('"5d41402abc4b2a76b9719d911017c592"')
+        >>> stamp.generation == store.stat("a.txt").etag
         True
-        >>> StorageGeneration.NO_VALUE.has_etag
-        False
+        >>> store.read("missing").stamp.generation
+        StorageGeneration.NO_VALUE
     """
 
     __slots__ = ()
@@ -29,7 +31,13 @@ class StorageGeneration(str):
 
     @property
     def has_etag(self) -> bool:
-        """True when this generation names one version of an existing object."""
+        """True when this generation names one version of an existing object.
+
+        Example:
+            >>> stamp = store.put("a.txt", b"hello")
+            >>> stamp.generation.has_etag, store.delete("a.txt").generation.has_etag
+            (True, False)
+        """
         return self.startswith(('"', 'W/"'))
 
     def __repr__(self) -> str:
@@ -51,6 +59,12 @@ class TimestampedStorageGeneration(NamedTuple):
     Attributes:
         generation: The :class:`StorageGeneration`.
         time: Local time, seconds since the epoch, taken before the request was sent (float).
+
+    Example:
+        >>> generation, time = store.put("a.txt", b"hello")
+        >>> stamp = store.put("a.txt", b"bye", if_equal=generation)
+        >>> stamp.time >= time
+        True
     """
 
     generation: StorageGeneration
@@ -64,6 +78,12 @@ class ReadResult(NamedTuple):
         state: ``"value"``, ``"missing"`` or ``"unspecified"`` (a condition did not hold).
         value: The bytes read; ``b""`` unless ``state`` is ``"value"``.
         stamp: The generation that was seen, and when.
+
+    Example:
+        >>> store["a.txt"] = b"hello"
+        >>> result = store.read("a.txt", byte_range=slice(0, 2))
+        >>> result.state, result.value, result.stamp.generation == store.stat("a.txt").etag
+        ('value', b'he', True)
     """
 
     state: Literal["value", "missing", "unspecified"]
@@ -79,6 +99,11 @@ class ListEntry(NamedTuple):
         size: Length in bytes (int).
         etag: The quoted ETag (str; empty where a store lists none).
         last_modified: Time of the last write, UTC (datetime, or None where a store lists none).
+
+    Example:
+        >>> store["a.txt"] = b"hello"
+        >>> [(entry.key, entry.size, entry.last_modified.tzname()) for entry in store.scan()]
+        [('a.txt', 5, 'UTC')]
     """
 
     key: str
@@ -97,6 +122,12 @@ class ObjectInfo(NamedTuple):
         last_modified: Time of the last write, UTC (datetime, or None where a store does not say).
         content_type: The media type it was stored with (str, or None).
         metadata: The user's own metadata; names are lower-case (dict of str to str).
+
+    Example:
+        >>> stamp = store.put("a.txt", b"hello", content_type="text/plain", metadata={"Run": "1"})
+        >>> info = store.stat("a.txt")
+        >>> info.key, info.size, info.content_type, info.metadata
+        ('a.txt', 5, 'text/plain', {'run': '1'})
     """
 
     key: str

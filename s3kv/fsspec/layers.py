@@ -11,7 +11,7 @@ class Compressed(io.BufferedIOBase):
     """A compressor and the file that it writes to, closed together.
 
     Args:
-        file: The file; closed, or given up, with this.
+        file: The file; closed, discarded or forgotten with this.
         compressor: Has ``write`` and ``close``, and writes to ``file``.
     """
 
@@ -49,6 +49,15 @@ class Compressed(io.BufferedIOBase):
     def discard(self) -> None:
         """Forget all that was written."""
         self._file.discard()
+        self._end()
+
+    def forget(self) -> None:
+        """Give up, as when nobody has the file any more."""
+        if not self.closed:
+            self._file.forget()
+            self._end()
+
+    def _end(self) -> None:
         # What a compressor writes at its end has nowhere to go.
         with contextlib.suppress(Exception):
             self._compressor.close()
@@ -61,16 +70,14 @@ class Compressed(io.BufferedIOBase):
             self.discard()
 
     def __del__(self) -> None:
-        # The file gives up by itself; here only nothing more is to be written to it.
-        if not self.closed:
-            self.discard()
+        self.forget()
 
 
 class Text(io.TextIOWrapper):
     """Text over a file that is written, given up with it.
 
     Args:
-        file: Binary; has ``discard``.
+        file: A file of bytes; closed, discarded or forgotten with this.
         **options: As for ``io.TextIOWrapper``.
     """
 
@@ -89,6 +96,5 @@ class Text(io.TextIOWrapper):
             self.discard()
 
     def __del__(self) -> None:
-        # Text that waits here must not be what publishes the rest.
-        if not self._file.closed:
-            self._file.discard()
+        # Otherwise the text that waits here would be written, and the file be closed as if all was well.
+        self._file.forget()

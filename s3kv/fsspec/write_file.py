@@ -186,7 +186,8 @@ class WriteFile(io.BufferedIOBase):
         self._give_up(at_once=not issubclass(kind, Exception))
         super().close()
 
-    def __del__(self) -> None:
+    def forget(self) -> None:
+        """Give up, as when nobody has the file any more: without waiting, and with a warning."""
         if self._settled:
             return
         self._settled = True
@@ -199,9 +200,10 @@ class WriteFile(io.BufferedIOBase):
             # The collector may have come while a lock is held that this needs, so another thread does it.
             with contextlib.suppress(RuntimeError):
                 threading.Thread(target=self._upload.abort, name="s3kv-forget", daemon=True).start()
-        warnings.warn(
-            f"{shown} was never closed: nothing was written", ResourceWarning, stacklevel=2, source=self
-        )
+        warnings.warn(f"{shown} was never closed: nothing was written", ResourceWarning, stacklevel=2)
+
+    def __del__(self) -> None:
+        self.forget()
 
     def __reduce__(self) -> Any:
         raise TypeError("a file that is being written cannot be pickled")

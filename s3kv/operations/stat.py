@@ -71,6 +71,7 @@ def confirm_bucket(resources: Resources, call: Call) -> Generator[Effect, Any, N
 
     Raises:
         BucketNotFound: it does not.
+        ServiceError: whoever answered is no S3 store.
     """
     if resources.memory.found:
         return
@@ -78,7 +79,8 @@ def confirm_bucket(resources: Resources, call: Call) -> Generator[Effect, Any, N
     probe = Request("ListObjectsV2", "GET", None, query=(("list-type", "2"), ("max-keys", "1")))
     response = yield from live(probe, resources, call)
     call.operation = operation
-    if response.code == "NoSuchBucket":
+    if response.code == "NoSuchBucket" or (response.status == 404 and not response.code and response.body):
+        # It does not exist, or some gateway answers that knows of no buckets.
         raise service_error(response, probe, call, resources.clock.monotonic())
     # Whoever may not list cannot know more; the answer to the key's own request stands.
     resources.memory.found = True

@@ -68,10 +68,10 @@ class Spec:
         TypeError: ``spec`` is none of these.
 
     Example:
-        >>> spec = Spec("s3://my-bucket/a/", requester_pays=True)
+        >>> spec = s3kv.Spec("s3://my-bucket/a/", requester_pays=True)
         >>> spec.to_json()
         {'driver': 's3', 'bucket': 'my-bucket', 'path': 'a/', 'requester_pays': True}
-        >>> Spec(spec.to_json()) == spec
+        >>> s3kv.Spec(spec.to_json()) == spec
         True
     """
 
@@ -122,12 +122,18 @@ class Spec:
     def from_json(cls, members: Mapping[str, Any]) -> Spec:
         """The spec that a JSON object describes.
 
-        Example:
-            >>> Spec.from_json({"driver": "s3", "bucket": "my-bucket", "path": "a/"}).url
-            's3://my-bucket/a/'
+        Args:
+            members: The object (a mapping), for instance out of ``json.load``.
+
+        Returns:
+            The spec.
 
         Raises:
             SpecError: an unknown member, a wrong type or a value that is not allowed.
+
+        Example:
+            >>> s3kv.Spec.from_json({"driver": "s3", "bucket": "my-bucket", "path": "a/"}).url
+            's3://my-bucket/a/'
         """
         if not check.is_object(members):
             raise SpecError(f"a spec is {check.kind_of(members)}: allowed is an object", member=None)
@@ -141,8 +147,15 @@ class Spec:
                 whose default is found out later (region, endpoint, …) are never written for that.
             include_context: Also write the ``context`` member; default True.
 
+        Returns:
+            A JSON-like object (dict).
+
         Raises:
             SpecError: the credentials were passed as a Python object.
+
+        Example:
+            >>> s3kv.Spec(bucket="my-bucket", endpoint="http://127.0.0.1:9000").to_json()
+            {'driver': 's3', 'bucket': 'my-bucket', 'endpoint': 'http://127.0.0.1:9000'}
         """
         result: dict[str, Any] = {"driver": "s3"}
         if self.bucket or include_defaults:
@@ -165,10 +178,13 @@ class Spec:
 
     @staticmethod
     def json_schema() -> dict[str, Any]:
-        """The JSON Schema of specs (draft 2020-12), a new dict at each call.
+        """The JSON Schema of specs (draft 2020-12).
+
+        Returns:
+            A JSON-like object, a new dict at each call.
 
         Example:
-            >>> Spec.json_schema()["$schema"]
+            >>> s3kv.Spec.json_schema()["$schema"]
             'https://json-schema.org/draft/2020-12/schema'
         """
         import json
@@ -179,10 +195,14 @@ class Spec:
 
     @property
     def url(self) -> str:
-        """The ``s3://`` URL.
+        """The ``s3://`` URL (str).
 
         Raises:
             SpecError: the store has an endpoint of its own, which no ``s3://`` URL can say.
+
+        Example:
+            >>> s3kv.Spec(bucket="my-bucket", path="a b/").url
+            's3://my-bucket/a%20b/'
         """
         if self.endpoint is not None:
             raise SpecError(
@@ -192,7 +212,18 @@ class Spec:
         return format_url(self.bucket, self.path)
 
     def at(self, path: str) -> Spec:
-        """The same store at another path, which is not checked."""
+        """The same store at another path.
+
+        Args:
+            path: What every key starts with; it is not checked.
+
+        Returns:
+            The other spec.
+
+        Example:
+            >>> s3kv.Spec("s3://my-bucket/a/").at("b/").url
+            's3://my-bucket/b/'
+        """
         return Spec._over({**self._values(), "path": path})
 
     # ---------------------------------------------------------------- a frozen value
@@ -237,7 +268,18 @@ class Spec:
         return f"Spec({', '.join(self.shown())})"
 
     def shown(self, *, leave_out: Container[str] = ()) -> Iterator[str]:
-        """The members that are not their defaults, as an expression would give them, no secrets."""
+        """The members that are not their defaults, as an expression would give them, no secrets.
+
+        Args:
+            leave_out: Names of members; default: none.
+
+        Returns:
+            An iterator of str.
+
+        Example:
+            >>> list(s3kv.Spec("s3://my-bucket/a/").shown(leave_out=["bucket"]))
+            ["path='a/'"]
+        """
         for name in _FIELDS:
             value = getattr(self, name)
             if value == _DEFAULTS[name] or name in leave_out:

@@ -52,11 +52,13 @@ def find_proxy(origin: Origin) -> Proxy | None:
 
 
 def _parse(text: str) -> Proxy:
+    # The URL may hold a password, so it is not shown.
     try:
         url = parse_url(text)
     except LocationParseError as error:
-        # The URL may hold a password, so it is not shown.
         raise TransportError("the environment names a proxy that is no URL", reason="proxy") from error
+    if " " in (url.host or "") or not (url.host or "").isprintable():
+        raise TransportError("the environment names a proxy that is no URL", reason="proxy")
     if url.scheme != "http" or not url.host:
         raise TransportError(
             f"the environment names a proxy of a kind not supported ({url.scheme or 'no scheme'}): "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,15 @@ def local_server(_no_configuration_of_this_machine: None) -> Iterator[LocalServe
     """Run an S3 server in this process; each test uses a path of its own."""
     with LocalServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_collections() -> Iterator[None]:
+    """Leave what exists already, large libraries, out of the collections after each test."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.hookimpl(tryfirst=True)

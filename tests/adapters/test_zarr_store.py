@@ -251,10 +251,10 @@ async def test_a_listing_goes_on_from_page_to_page() -> None:
         expected = [f"a/c/{number:04}" for number in range(2007)]
         assert [key async for key in store.list()] == expected
         assert [key async for key in store.list_prefix("a/c/")] == expected
-        assert await store.getsize_prefix("a") == 2007
-        assert len(server.requests) == 9
+        assert len(server.requests) == 6
         assert not await store.is_empty("a")
-        assert len(server.requests) == 10
+        assert len(server.requests) == 7
+        assert await store.getsize_prefix("a") == 2007
 
 
 async def test_a_prefix_is_a_beginning_and_a_folder_is_not(below: s3kv.Store) -> None:

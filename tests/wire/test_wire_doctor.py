@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import pickle
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -21,7 +23,19 @@ from tests.wire.scripted import CLOSE, HOLD, READ, Forever, ScriptedServer, Send
 
 Open = Callable[..., s3kv.Store]
 
-BEFORE = ["endpoint", "list"]
+BEFORE = [
+    "versions",
+    "limits",
+    "credentials",
+    "endpoint",
+    "addressing",
+    "region",
+    "proxy",
+    "TLS",
+    "connection",
+    "list",
+]
+AFTER = ["clock", "latency", "checksums"]
 CONDITIONS = [
     "put if_absent",
     "put if_equal",
@@ -30,8 +44,10 @@ CONDITIONS = [
     "delete if_equal",
     "put if_equal that holds",
 ]
-ALL = [*BEFORE, "write", "read", *CONDITIONS, "delete"]
-CHANGES = {"PutObject", "DeleteObject", "CopyObject", "CreateMultipartUpload", "DeleteObjects"}
+ALL = [*BEFORE, "write", "read", "conditional writes", *CONDITIONS, "delete", *AFTER]
+LOOKING = [*BEFORE, "read", "write", "conditional writes", *AFTER]
+# One to see whether that is allowed, the others for the latency.
+LISTINGS = 6
 
 
 @pytest.fixture
@@ -75,8 +91,8 @@ def test_a_look_changes_nothing(open_: Open) -> None:
     bucket = MemoryS3(key=b"value")
     with bucket.server() as server:
         report = open_(server).doctor()
-        assert names(report) == [*BEFORE, "write"]
-        assert report["write"].outcome == "warning"
+        assert names(report) == LOOKING
+        assert report["write"].outcome == report["conditional writes"].outcome == "warning"
         assert "doctor(write=True)" in report["write"].advice
         assert {request.method for request in server.requests} <= {"GET", "HEAD"}
         assert report.ok
@@ -91,7 +107,7 @@ def test_a_store_that_does_as_amazon_does_has_nothing_to_be_said_against(open_: 
         assert set(outcomes(report).values()) == {"ok"}
         assert report.ok
         assert server.url in report["endpoint"].detail
-        assert "us-east-1" in report["endpoint"].detail
+        assert "us-east-1" in report["region"].detail
         touched = {key for _, key, _ in bucket.applied}
         assert len(touched) == 1
         assert touched.pop().startswith("a path/.s3kv-doctor-")
@@ -124,6 +140,8 @@ def test_a_store_that_ignores_conditions_is_found_out(trusted: bool | None, open
             assert "ignores" in report[name].detail
             assert report[name].advice
         assert ("use_conditional_write" in report["put if_absent"].advice) == bool(trusted)
+        assert report["conditional writes"].outcome == "warning"
+        assert report["conditional writes"].advice == report["put if_absent"].advice
         assert report["put if_equal that holds"].outcome == "ok"
         assert report.ok
         assert bucket.objects == {}
@@ -193,7 +211,11 @@ def test_a_store_that_answers_nothing_well_is_a_report_of_failures(
         assert report["list"].outcome == "failure"
         assert report["list"].advice
         assert not report.ok
-        assert names(report)[:2] == BEFORE
+        assert names(report)[: len(BEFORE)] == BEFORE
+        assert report["read"].outcome != "ok"
+        if write:
+            assert report["write"].outcome == "failure"
+            assert report["write"].advice
 
 
 @each_trouble
@@ -209,9 +231,14 @@ def test_whatever_fails_in_between_is_in_the_report_and_the_key_is_removed(
     with bucket.server() as server:
         report = open_(server).doctor(write=True)
         assert isinstance(report, Report)
-        assert names(report)[:3] == [*BEFORE, "write"]
-        assert "delete" in names(report)
+        assert names(report)[: len(BEFORE)] == BEFORE
+        assert names(report)[-len(AFTER) :] == AFTER
         asked = [operation_of(request) for request in server.requests]
+        if at == 0 and told in (TROUBLES["403"], TROUBLES["404"]):
+            # What was certainly not written need not be removed.
+            assert "DeleteObject" not in asked
+            return
+        assert "delete" in names(report)
         assert "DeleteObject" in asked
         if not bucket.writes and report["delete"].outcome == "ok" and asked[-1] == "DeleteObject":
             # A DELETE that was answered with 404 did nothing.
@@ -238,7 +265,7 @@ def test_a_key_that_vanishes_is_no_condition_that_was_honoured(open_: Open) -> N
     missing = Turn(acts=False, told=error(404, "NoSuchKey"))
     bucket = MemoryS3()
     bucket.writes = [Turn()] * 3 + [missing]
-    bucket.looks = [Turn()] * 2 + [missing] * 2
+    bucket.looks = [Turn()] * (LISTINGS + 1) + [missing] * 2
     with bucket.server() as server:
         report = open_(server).doctor(write=True)
         for name in ("put if_equal", "read if_equal", "read if_not_equal"):
@@ -246,11 +273,11 @@ def test_a_key_that_vanishes_is_no_condition_that_was_honoured(open_: Open) -> N
 
 
 @each_trouble
-@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("at", [0, 1, LISTINGS, LISTINGS + 1, LISTINGS + 2])
 def test_a_read_that_fails_is_in_the_report_and_the_key_is_removed(
     at: int, told: bytes | Step, open_: Open
 ) -> None:
-    """The listing, the read, and those under conditions."""
+    """The listing, those that tell the latency, the read, and those under conditions."""
     bucket = MemoryS3()
     bucket.looks = [Turn()] * at + [Turn(acts=False, told=told)] * 3
     with bucket.server() as server:
@@ -291,21 +318,38 @@ def test_what_was_written_is_read_back_and_compared(open_: Open) -> None:
         assert bucket.objects == {}
 
 
-def test_ctrl_c_removes_the_key(open_: Open) -> None:
-    """Before the prompt comes back."""
-    bucket = MemoryS3()
+@pytest.mark.parametrize("method", ["PUT", "GET", "DELETE"])
+def test_ctrl_c_gives_the_prompt_back_at_once_and_removes_the_key(method: str, open_: Open) -> None:
+    """The store is silent; the removal is sent, and nobody waits for it."""
+    sent = threading.Event()
+    removed = threading.Event()
 
-    def stop(_: object) -> str:
-        # As the handler of the signal would, in the thread that waits.
-        raise KeyboardInterrupt
+    class Silent(MemoryS3):
+        def run(self, peer: Any) -> None:
+            request = peer.requests[-1]
+            if sent.is_set() or request.method != method or ".s3kv-doctor-" not in request.path:
+                super().run(peer)
+                if request.method == "DELETE":
+                    removed.set()
+                return
+            # It is carried out, and never answered.
+            with self._lock:
+                self._answer(request)
+            sent.set()
+            HOLD.run(peer)
 
-    with bucket.server() as server, pytest.MonkeyPatch.context() as patch:
+    bucket = Silent()
+    with bucket.server() as server:
         store = open_(server)
-        patch.setattr("s3kv.doctor._Patient._read", stop)
+        interrupter = Background(lambda: sent.wait(10) and _thread.interrupt_main())
+        started = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             store.doctor(write=True)
-        assert [method for method, _, _ in bucket.applied] == ["PUT", "DELETE"]
+        interrupter.result()
+        assert time.monotonic() - started < 3
+        assert removed.wait(5)
         assert bucket.objects == {}
+        store.doctor()
 
 
 def test_a_timeout_bounds_each_request(open_: Open) -> None:
@@ -338,7 +382,7 @@ def test_an_unknown_region_is_found_out_by_looking(open_: Open) -> None:
             patch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
             patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
             report = store.doctor()
-        assert "eu-west-1" in report["endpoint"].detail
+        assert "eu-west-1" in report["region"].detail
 
 
 def test_missing_credentials_are_a_finding(open_: Open) -> None:
@@ -346,8 +390,13 @@ def test_missing_credentials_are_a_finding(open_: Open) -> None:
     with MemoryS3().server() as server:
         store = open_(server, aws_credentials={"type": "environment"})
         report = store.doctor(write=True)
-        assert report["list"].outcome == "failure"
-        assert "AWS_ACCESS_KEY_ID" in report["list"].detail
+        assert report["credentials"].outcome == "failure"
+        assert "AWS_ACCESS_KEY_ID" in report["credentials"].detail
+        assert report["connection"].outcome == "ok"
+        for name in ("list", "read", "write"):
+            assert report[name] == Check(
+                name, "warning", "not tried: there are no credentials to sign with"
+            )
         assert server.requests == []
 
 
@@ -453,4 +502,5 @@ def test_two_threads_may_look_at_once(open_: Open) -> None:
         store = open_(server)
         calls = [Background(partial(look, store)) for _ in range(2)]
         first, second = (call.result() for call in calls)
-        assert first == second
+        assert outcomes(first) == outcomes(second)
+        assert names(first) == LOOKING

@@ -1,0 +1,158 @@
+"""What is done at the same time for one call of the user's, and is stopped together with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .callers import Callers
+from .core import Core
+from .errors import StoreClosed
+from .executor import LISTEN
+from .handle import Handle
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+H = TypeVar("H", bound=Handle)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# No more threads than this, whatever the limit of requests: each may have many of them in flight.
+_MOST_THREADS = 256
+# Bytes that may be in memory at once, unless a single item needs more.
+_MEMORY = 512 * 1024**2
+# Seconds that what is stopped may take to end, and between two looks at it.
+_PATIENCE = 0.3
+_PAUSE = 0.02
+
+
+class Scope(Core):
+    """The same opened bucket, for operations that are to be stopped together, and no others with them.
+
+    Mutable state: as the core's; ``_calls``, ``_batches`` and ``closed`` are its own.
+    """
+
+    def __init__(self, core: Core) -> None:
+        # Everything else is the core's: nothing is opened here, and nothing must be closed.
+        self.__dict__.update(core.__dict__)
+        self._calls = set()
+        self._batches = set()
+        self.whole = core
+        # So the end of the core is the end of this, as it is that of a batch.
+        core._batches.add(self)  # type: ignore[arg-type]
+
+    def interrupt(self, error: Exception) -> None:
+        """End all that is under way with an error of this kind, and refuse anything else."""
+        self.closed = True
+        for call in list(self._calls):
+            call.interrupt(type(error)(str(error)))
+        for batch in list(self._batches):
+            batch.interrupt(type(error)(str(error)))
+
+    def close(self) -> None:
+        """Take no part in the core any more."""
+        self.closed = True
+        self.whole._batches.discard(self)
+
+    def __del__(self) -> None:
+        """Leave alone what is the core's."""
+
+
+class Crew(Generic[H]):
+    """Threads that work for one call on a store, and end with it.
+
+    Mutable state: that of the scope; what is under way belongs to the thread that iterates.
+
+    Args:
+        store: Whom they work for.
+
+    Attributes:
+        store: The same store, for the threads: what they do through it can be stopped.
+    """
+
+    def __init__(self, store: H) -> None:
+        self._scope = Scope(store._core)
+        self.store: H = type(store)._over(self._scope, store._context, store._path, store._timeout)
+        # Not the store's own: to wait for those from one of them could be to wait for ever.
+        self._callers = Callers()
+
+    def check(self) -> None:
+        """Raise StoreClosed if the work is to stop; for work that sends no requests for a while."""
+        if self._scope.closed:
+            raise StoreClosed("the store was closed meanwhile")
+
+    def each(
+        self,
+        items: Iterable[Item],
+        work: Callable[[Item], Result],
+        weigh: Callable[[Item], int],
+    ) -> Generator[tuple[Item, Future[Result]], None, None]:
+        """Do something for every item, and hand out each, with what came of it, when it is done.
+
+        When the iterator is closed, or ends with an exception, what is under way is stopped.
+
+        Args:
+            items: Taken as there is room.
+            work: What to do, in a thread of its own.
+            weigh: How many bytes in memory that takes.
+
+        Raises:
+            StoreClosed: the store was closed meanwhile.
+        """
+        count = min(self._scope._find_executor().limit, _MOST_THREADS)
+        waiting: dict[Future[Result], tuple[Item, int]] = {}
+        done: SimpleQueue[Future[Result]] = SimpleQueue()
+        in_memory = 0
+        rest = iter(items)
+        held = list(_next(rest))
+        try:
+            while held or waiting:
+                while held and len(waiting) < 2 * count:
+                    weight = weigh(held[0])
+                    if waiting and in_memory + weight > _MEMORY:
+                        break
+                    item = held.pop()
+                    future = self._callers.submit(count, work, item)
+                    waiting[future] = item, weight
+                    in_memory += weight
+                    future.add_done_callback(done.put)
+                    held += _next(rest)
+                future = _take(done)
+                item, weight = waiting.pop(future)
+                in_memory -= weight
+                self.check()
+                yield item, future
+        finally:
+            self._stop(waiting)
+
+    def _stop(self, waiting: Iterable[Future[Any]]) -> None:
+        """End what is under way, if anything is, and wait a moment for that."""
+        from concurrent.futures import wait
+
+        left = [future for future in waiting if not future.cancel()]
+        until = monotonic() + _PATIENCE
+        while left and monotonic() < until:
+            # Again and again: one may just have been about to begin with something else.
+            self._scope.interrupt(StoreClosed("what it was done for has ended"))
+            left = list(wait(left, _PAUSE).not_done)
+        self._scope.close()
+        self._callers.close()
+
+
+def _next(rest: Iterator[Item]) -> Iterator[Item]:
+    """The next item, if there is one."""
+    for item in rest:
+        yield item
+        return
+
+
+def _take(done: SimpleQueue[Future[Any]]) -> Future[Any]:
+    """The next that is done; a signal is seen while there is none."""
+    while True:
+        try:
+            return done.get(timeout=LISTEN)
+        except Empty:
+            continue

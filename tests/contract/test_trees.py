@@ -84,11 +84,11 @@ def test_a_copy_loses_what_the_folder_lost(store: s3kv.Store, behind: Behind, fo
     store.upload_prefix(folder, "a")
     (folder / "plain").unlink()
     assert store.upload_prefix(folder, "a", delete=True).deleted == ("a/plain",)
-    assert behind.keys(store) == sorted(f"a/{name}" for name in FILES if name != "plain")
+    assert sorted(behind.keys(store)) == sorted(f"a/{name}" for name in FILES if name != "plain")
 
 
 def test_large_files_go_in_parts(store: s3kv.Store, tmp_path: Path, small: None) -> None:
-    """Both ways; they are recognised by the ETag of their parts, where the server makes it as Amazon does."""
+    """Both ways; they are recognised where the ETag is made of those of the parts, or of the whole."""
     value = bytes(range(251)) * 50_000
     (tmp_path / "from").mkdir()
     (tmp_path / "from" / "large").write_bytes(value)
@@ -96,8 +96,11 @@ def test_large_files_go_in_parts(store: s3kv.Store, tmp_path: Path, small: None)
     store.upload_prefix(tmp_path / "from")
     size = 5 * MIB
     parts = [hashlib.md5(value[at : at + size]).digest() for at in range(0, len(value), size)]
-    expected = f'"{hashlib.md5(b"".join(parts)).hexdigest()}-{len(parts)}"'
+    telling = {
+        f'"{hashlib.md5(b"".join(parts)).hexdigest()}-{len(parts)}"',
+        f'"{hashlib.md5(value).hexdigest()}"',
+    }
     again = store.upload_prefix(tmp_path / "from")
-    assert ("large" in again.skipped) is (store.stat("large").etag == expected)
+    assert ("large" in again.skipped) is (store.stat("large").etag in telling)
     store.download_prefix("", tmp_path / "to")
     assert files(tmp_path / "to") == {"large": value, "small": b"small"}

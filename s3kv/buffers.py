@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-# Below this, joining the received pieces costs less than the set-up.
+# From so many bytes on, a thread of its own waits for a body.
 LARGE = 1024 * 1024
+# Below this, joining the received pieces costs less than the set-up.
+FRESH = 128 * 1024
 
 # PyBUF_WRITE
 _WRITABLE = 0x200

@@ -275,8 +275,8 @@ class MalformedResponse(S3KVError):
 
     Example:
         >>> from s3kv.testing import RawAnswer
-        >>> fault = s3kv_faults.inject(RawAnswer(b"220 mail.example.com ESMTP"), times=None)
-        >>> s3kv_faults.store(s3_request_retries={"max_retries": 1}).get("a.txt")
+        >>> fault = s3kv_faults.inject(RawAnswer(b"220 mail.example.com\\r\\n\\r\\n"))
+        >>> s3kv_faults.store().get("a.txt")
         Traceback (most recent call last):
             ...
         s3kv.errors.MalformedResponse: the answer does not start like HTTP/1.1: b'220 mail...' (...)

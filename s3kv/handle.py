@@ -242,6 +242,26 @@ class Handle:
         closed = " closed" if self._closed or self._core.closed else ""
         return f"<s3kv.Store({', '.join(parts)}){closed}>"
 
+    def _repr_html_(self) -> str:
+        """A table, for notebooks: what the store is. Sends no request, and shows no secret."""
+        from .tables import facts
+
+        core, spec = self._core, self._spec()
+        place, given = core.endpoint, core.resolved.specs[0]
+        kind = getattr(given, "type", None)
+        profile = getattr(given, "profile", None)
+        closed = " (closed)" if self._closed or core.closed else ""
+        rows: list[tuple[str, object]] = [
+            ("URL", spec.url if spec.endpoint is None else None),
+            ("endpoint", core._place.url),
+            ("bucket", spec.bucket or "named by the endpoint"),
+            ("path", self._path or None),
+            ("region", place.region if place is not None else "to be asked of the bucket"),
+            ("credentials", repr(given) if kind is None else f"{kind}: {profile}" if profile else kind),
+            ("timeout", None if self._timeout is None else f"{self._timeout:g} s"),
+        ]
+        return facts(f"s3kv.Store{closed}", rows)
+
     def __bool__(self) -> bool:
         """True: a store is a place, whether it is empty or not. Sends no request."""
         return True

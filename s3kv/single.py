@@ -304,8 +304,8 @@ class SingleKey(Writing, Reading):
         """Write or delete an object: as TensorStore's ``write``.
 
         Warning:
-            A condition is worth what the store makes of it; see :meth:`put`, and for None, which is a DELETE
-            and not atomic with respect to a condition everywhere, :meth:`delete`.
+            A condition is worth what the store makes of it; see :meth:`put`, and for None, a DELETE, which
+            is not atomic with respect to a condition everywhere, :meth:`delete`.
 
         Args:
             key: The key.

@@ -88,7 +88,13 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
             ``detail`` and ``advice``; printed, it is a table. What fails is in there, not raised.
 
         Example:
-            >>> print(store.doctor(write=True))                     # doctest: +SKIP
+            >>> report = store.doctor(write=True)
+            >>> report.ok
+            True
+            >>> print(report)
+            ok ...
+            ok       credentials ...anonymous...
+            ok ...
         """
         from .doctor import examine
 

@@ -134,8 +134,13 @@ class Trees(Files, Batches):
                 :mod:`s3kv.errors`.
 
         Example:
-            >>> store.upload_prefix("results/", "2026/results/")                # doctest: +SKIP
-            <128 transferred, 52,428,800 bytes, 3 unchanged>
+            >>> from pathlib import Path
+            >>> Path("results").mkdir()
+            >>> size = Path("results/a.csv").write_text("1,2,3")
+            >>> store.upload_prefix("results", "2026/")
+            <1 transferred, 5 bytes, 0 unchanged>
+            >>> store.list()
+            ['2026/a.csv']
         """
         prefix = self._folder(prefix)
         self._check_open()
@@ -207,8 +212,11 @@ class Trees(Files, Batches):
                 :mod:`s3kv.errors`.
 
         Example:
-            >>> store.download_prefix("2026/results/", "results/")              # doctest: +SKIP
-            <128 transferred, 52,428,800 bytes, 3 unchanged>
+            >>> stamp = store.put("2026/a.csv", b"1,2,3")
+            >>> store.download_prefix("2026/", "results")
+            <1 transferred, 5 bytes, 0 unchanged>
+            >>> store.download_prefix("2026/", "results")
+            <0 transferred, 0 bytes, 1 unchanged>
         """
         prefix = self._folder(prefix)
         self._check_open()

@@ -70,6 +70,12 @@ class TimestampedStorageGeneration(NamedTuple):
     generation: StorageGeneration
     time: float
 
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        from .tables import facts
+
+        return facts("generation", _stamp_rows(self))
+
 
 class ReadResult(NamedTuple):
     """What ``Store.read`` found.
@@ -89,6 +95,19 @@ class ReadResult(NamedTuple):
     state: Literal["value", "missing", "unspecified"]
     value: bytes
     stamp: TimestampedStorageGeneration
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks, with the beginning of the value."""
+        from .tables import bytes_text, facts, size_text
+
+        there = self.state == "value"
+        rows: list[tuple[str, object]] = [
+            ("state", self.state),
+            ("size", size_text(len(self.value)) if there else None),
+            *_stamp_rows(self.stamp),
+            ("value", bytes_text(self.value) if there else None),
+        ]
+        return facts("read", rows)
 
 
 class ListEntry(NamedTuple):
@@ -110,6 +129,12 @@ class ListEntry(NamedTuple):
     size: int
     etag: str
     last_modified: datetime | None
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        from .tables import facts
+
+        return facts("object", _object_rows(self))
 
 
 class ObjectInfo(NamedTuple):
@@ -136,3 +161,32 @@ class ObjectInfo(NamedTuple):
     last_modified: datetime | None
     content_type: str | None
     metadata: dict[str, str]
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        from .tables import facts
+
+        rows = [*_object_rows(self), ("content type", self.content_type)]
+        rows += [(f"metadata: {name}", value) for name, value in self.metadata.items()]
+        return facts("object", rows)
+
+
+def _stamp_rows(stamp: TimestampedStorageGeneration) -> list[tuple[str, object]]:
+    """What a stamp says, as rows of a table."""
+    from .tables import time_text
+
+    generation = stamp.generation
+    shown = str(generation) if generation.has_etag else repr(generation)
+    return [("generation", shown), ("time", time_text(stamp.time))]
+
+
+def _object_rows(found: ListEntry | ObjectInfo) -> list[tuple[str, object]]:
+    """What there is to say of any object, as rows of a table."""
+    from .tables import size_text
+
+    return [
+        ("key", found.key),
+        ("size", size_text(found.size)),
+        ("etag", found.etag or None),
+        ("last modified", found.last_modified),
+    ]

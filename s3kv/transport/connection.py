@@ -271,16 +271,21 @@ class Connection:
             TransportError: no whole answer came.
             MalformedResponse: the answer breaks HTTP.
         """
+        room = reader.room()
         try:
-            data = self._sock.recv(_RECEIVE, _DONTWAIT)
+            if room is not None:
+                count = self._sock.recv_into(room, len(room), _DONTWAIT)
+            else:
+                data = self._sock.recv(_RECEIVE, _DONTWAIT)
+                count = len(data)
         except BlockingIOError:
             return False
         except OSError as error:
             raise self.failure(reader, error) from error
-        self._received += len(data)
-        if not data:
+        self._received += count
+        if not count:
             self._end(reader)
-        elif not self._feed(reader, data):
+        elif not (reader.filled(count) if room is not None else self._feed(reader, data)):
             return False
         self.carried += 1
         return True

@@ -7,7 +7,10 @@ the signed headers and the body are ours, to the byte. Redirects are not followe
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -51,8 +54,14 @@ class SessionTransport:
         finally:
             call.detach()
 
-    def send(self, request: WireRequest, call: Call) -> Response:
-        """Send one request in the current thread, which nothing can wake while it waits."""
+    def send(
+        self, request: WireRequest, call: Call, began: Callable[[requests.Response], object]
+    ) -> Response:
+        """Send one request in the current thread, which nothing can wake while it waits for the head.
+
+        Args:
+            began: Told of the answer whose body is about to be read.
+        """
         url = f"{request.origin}{request.target}"
         prepared = _prepare(self._session, request, url)
         options = self._session.merge_environment_settings(url, {}, True, None, None)
@@ -74,6 +83,7 @@ class SessionTransport:
             raise _connection_failure(request, error) from error
         except (requests.exceptions.RequestException, urllib3_errors.HTTPError, UnicodeError) as error:
             raise TransportError(f"the session could not send: {error}", reason="proxy") from error
+        began(answer)
         try:
             return _read(answer, request)
         except (urllib3_errors.HTTPError, OSError) as error:
@@ -109,8 +119,8 @@ class SessionTransport:
 class _Attempt:
     """One request in a thread of its own, so that whoever waits for it can be told to stop.
 
-    A session gives no hold on the socket it waits on. A thread that is left behind ends with the read
-    timeout, and keeps no interpreter from ending.
+    A session gives no hold on the socket it waits on before the answer's head is there. A thread that is
+    left behind then ends with the read timeout, and keeps no interpreter from ending.
     """
 
     def __init__(self, transport: SessionTransport, request: WireRequest, call: Call) -> None:
@@ -118,6 +128,7 @@ class _Attempt:
         self._request = request
         self._call = call
         self._response: Response | None = None
+        self._answer: requests.Response | None = None
         self._error: BaseException | None = None
         self._done = threading.Event()
 
@@ -139,13 +150,33 @@ class _Attempt:
 
     def _run(self) -> None:
         try:
-            self._response = self._send(self._request, self._call)
+            self._response = self._send(self._request, self._call, self._began)
         except BaseException as error:
             self._error = error
         self._done.set()
 
+    def _began(self, answer: requests.Response) -> None:
+        self._answer = answer
+        if self._done.is_set():
+            _hang_up(answer)
+
     def abort(self) -> None:
         self._done.set()
+        if self._answer is not None:
+            _hang_up(self._answer)
+
+
+def _hang_up(answer: requests.Response) -> None:
+    """Wake the thread that reads a body, be it one that never ends."""
+    raw: Any = answer.raw
+    # The second is where http.client has it once the connection is to be closed.
+    for path in ("connection.sock", "_fp.fp.raw._sock"):
+        found = raw
+        for name in path.split("."):
+            found = getattr(found, name, None)
+        if isinstance(found, socket.socket):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(found, socket.SHUT_RDWR)
 
 
 def _prepare(session: requests.Session, request: WireRequest, url: str) -> requests.PreparedRequest:

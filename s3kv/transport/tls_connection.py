@@ -41,15 +41,20 @@ class TlsConnection(Connection):
 
     def receive_now(self, reader: ResponseReader) -> bool:
         while True:
+            room = reader.room()
             try:
-                data = self._sock.recv(_RECORD)
+                if room is not None:
+                    count = self._sock.recv_into(room, len(room))
+                else:
+                    data = self._sock.recv(_RECORD)
+                    count = len(data)
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return False
             except OSError as error:
                 raise self.failure(reader, error) from error
-            if not data:
+            if not count:
                 self._end(reader)
-            elif not self._feed(reader, data):
+            elif not (reader.filled(count) if room is not None else self._feed(reader, data)):
                 if reader.large:
                     return False
                 # What OpenSSL has decrypted already, no poll will tell of.

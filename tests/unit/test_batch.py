@@ -367,8 +367,8 @@ def test_every_operation_is_announced() -> None:
 def test_a_signal_is_seen_soon_whenever_it_comes(delay: float, in_order: bool) -> None:
     """While the batch fills, as it falls asleep, and long after; what is under way is cancelled."""
 
-    class Interrupted(Exception):
-        pass
+    class Interrupted(BaseException):
+        """Like KeyboardInterrupt nothing that anybody catches with all other errors."""
 
     sent: list[float] = []
 

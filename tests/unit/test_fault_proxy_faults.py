@@ -127,6 +127,20 @@ def test_an_answer_may_cover_up_what_the_server_has_said(data: bytes) -> None:
         assert (proxy.requests[0].status, proxy.requests[0].answer_bytes) == (200, len(covered))
 
 
+def test_an_answer_may_cover_up_the_last_of_a_connection() -> None:
+    """The client is not told so: its next request goes over a new connection to the server."""
+    last = answer(200, b"x", "Connection: close")
+    fault = Answer(500, body="sorry", went_through=True)
+    # The server would not read another request on its first connection, nor close it.
+    with through([READ, Send(last), HOLD], [READ, Send(FULL)]) as (server, proxy, client):
+        proxy.inject(fault)
+        client.send(GET)
+        assert client.read(len(fault.encoded())) == fault.encoded()
+        client.send(GET)
+        assert client.read(len(FULL)) == FULL
+        assert (proxy.connections, len(server.connections)) == (1, 2)
+
+
 @pytest.mark.parametrize("wish", ["request", "answer", "expect"])
 def test_an_answer_that_is_made_up_may_be_the_last(wish: str) -> None:
     """If either side says so, or the body of the request never came."""

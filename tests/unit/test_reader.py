@@ -25,6 +25,7 @@ def _small() -> Iterator[None]:
     """Have bodies be large early on: the code is the same."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(buffers, "LARGE", LARGE)
+        patch.setattr(buffers, "FRESH", LARGE)
         yield
 
 

@@ -122,10 +122,6 @@ def test_the_timeout_ends_an_operation_of_a_session(steps: list[Step], open_stor
         _assert_deadline(lambda: store.get("key"))
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a body that dribbles on for ever keeps the thread left behind reading; the caller has gone on",
-)
 @pytest.mark.parametrize("name", ["dribbles the body", "dribbles chunks"])
 def test_a_session_stops_reading_what_nobody_waits_for(name: str, open_store: OpenStore) -> None:
     """A body that never ends, and never pauses for long, must not keep its thread for ever."""

@@ -67,6 +67,7 @@ def _small_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr("s3kv.reading.PART_BYTES", PART)
         monkeypatch.setattr("s3kv.many.PART_BYTES", PART)
         monkeypatch.setattr("s3kv.buffers.LARGE", PART)
+        monkeypatch.setattr("s3kv.buffers.FRESH", PART)
 
 
 @pytest.fixture

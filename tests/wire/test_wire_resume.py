@@ -41,6 +41,7 @@ Got = Callable[[s3kv.Store], bytes]
 def _large_from_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have bodies be received straight into their memory from 32 KiB on."""
     monkeypatch.setattr("s3kv.buffers.LARGE", LARGE // 2)
+    monkeypatch.setattr("s3kv.buffers.FRESH", LARGE // 2)
 
 
 def _get(store: s3kv.Store) -> bytes:

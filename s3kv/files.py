@@ -9,7 +9,7 @@ import stat as stat_module
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from .buffers import Room
 from .byterange import WHOLE
@@ -33,6 +33,16 @@ from .writing import Writing
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 _LONGEST_EXPIRY = 7 * 24 * 3600
 _METHODS = ("GET", "HEAD", "PUT", "DELETE")
+
+
+class Sink(Protocol):
+    """Where an object's bytes go."""
+
+    def write(self, data: bytes | memoryview, offset: int) -> None:
+        """Take the bytes from an offset on; those before it have come already."""
+
+    def empty(self) -> None:
+        """Begin anew: it is another version by now."""
 
 
 class Files(Writing, Reading):
@@ -100,6 +110,7 @@ class Files(Writing, Reading):
         check_key(self._path, name)
         with open(path, "rb") as file:
             before = _identity(file.fileno())
+            bar.expect(before[0])
 
             def check() -> None:
                 if _identity(file.fileno()) != before:
@@ -164,7 +175,7 @@ class Files(Writing, Reading):
             arriving.keep()
         return TimestampedStorageGeneration(StorageGeneration(generation), time)
 
-    def _download(self, name: str, full: str, arriving: _Arriving, bar: Progress) -> tuple[str, float]:
+    def _download(self, name: str, full: str, arriving: Sink, bar: Progress) -> tuple[str, float]:
         core = self._core
         started = core.clock.monotonic()
         # Not a bytearray, all of which would be touched: most files are small.
@@ -189,12 +200,13 @@ class Files(Writing, Reading):
                 raise found.error
             if not found.rest:
                 arriving.write(found.value, 0)
+                bar.expect(len(found.value))
                 bar.step(len(found.value))
             return quoted(found.headers.get("etag", "")), time
         raise self._changed(name, started) from cause
 
     def _download_parts(
-        self, name: str, full: str, found: Found, arriving: _Arriving, started: float, bar: Progress
+        self, name: str, full: str, found: Found, arriving: Sink, started: float, bar: Progress
     ) -> None:
         """Write every part of an object to a file.
 
@@ -203,6 +215,7 @@ class Files(Writing, Reading):
             Unsplittable: the store does not send parts of it.
             DataLoss: the whole does not match its checksum.
         """
+        bar.expect(found.rest)
         running = Running(found.headers)
         parts = self._parts(
             name,

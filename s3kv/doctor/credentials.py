@@ -61,7 +61,8 @@ def _look(probe: Probe) -> Check:
             'if that is meant, say aws_credentials={"type": "anonymous"}; else set up credentials, or name '
             "where they are",
         )
-    holder = _holder(probe.core.credentials)
+    # Only botocore's object knows the way that they came and when they end.
+    holder = getattr(probe.core.credentials, "holder", None)
     parts = [f"{kind}: from {_source(spec, holder)}", f"access key id {_shown_id(found.access_key)}"]
     outcome: Outcome = "ok"
     advice = ""
@@ -100,11 +101,6 @@ def _kind(spec: AwsCredentials | Given) -> str:
     if isinstance(spec, Given):
         return "passed by the program"
     return spec.type
-
-
-def _holder(source: Any) -> Any:
-    """botocore's object that the credentials are from, which alone tells their way and their end."""
-    return getattr(getattr(source, "_held", None), "holder", None)
 
 
 def _source(spec: AwsCredentials | Given, holder: Any) -> str:

@@ -40,9 +40,10 @@ def examine(store: Handle, *, write: bool) -> Report:
     place = expected_endpoint(core)
     way = _look_at_way(probe, place.origin)
     endpoint, unknown = locate(probe)
-    if endpoint is not None and endpoint.origin != place.origin:
+    if endpoint is not None:
+        if endpoint.origin != place.origin:
+            way = _look_at_way(probe, endpoint.origin)
         place = endpoint
-        way = _look_at_way(probe, place.origin)
     if credentials.outcome == "failure" and probe.stopped is None:
         probe.stopped = "there are no credentials to sign with"
     listed = Listed()

@@ -72,7 +72,7 @@ def try_reading(probe: Probe, listed: Listed) -> Check:
                 "ok",
                 "works, as far as that shows: of a missing key the store says that it is missing",
             )
-        if status == 403 and not listed.allowed:
+        if status == 403 and not listed.allowed and response.code in ("", "AccessDenied"):
             return Check(
                 "read",
                 "warning",

@@ -23,7 +23,7 @@ T = TypeVar("T")
 # Seconds that one request may take, its few retries included.
 SECONDS = 5.0
 # Seconds after which nothing more is begun.
-_IN_ALL = 14.0
+_IN_ALL = 10.0
 # Seconds that the removal of the doctor's own key may take after Ctrl-C, which waits for nothing.
 _REMOVE_SOON = 2.0
 
@@ -128,7 +128,7 @@ class Probe:
         name: str | None = None,
         last: bool = False,
     ) -> T:
-        """Run an operation, within the time that is left.
+        """Run an operation, if there is time left for another one.
 
         Args:
             name: The key that it is about, for messages; None for none.
@@ -138,13 +138,12 @@ class Probe:
             NotTried: it would be of no use.
             S3KVError: what the operation raises.
         """
-        left = self._until - monotonic()
         if not last:
             if self.stopped is not None:
                 raise NotTried(self.stopped)
-            if left <= 0:
+            if monotonic() >= self._until:
                 raise NotTried(f"the examination has taken {_IN_ALL:g} s so far")
-        timeout = min(SECONDS, SECONDS if last else left, self.store._timeout or SECONDS)
+        timeout = min(SECONDS, self.store._timeout or SECONDS)
         return self.core.run(operation, name, timeout, *arguments)
 
     def ask(

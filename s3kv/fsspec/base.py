@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]
+
 from ..context import Context
-from ..errors import S3KVError
 from ..spec.aws_credentials import Given
 from ..store import Store
 from .paths import Place, place_of
 from .stores import stores_for
-
-try:
-    from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]
-except ImportError as error:
-    raise S3KVError("s3kv.fsspec needs the 'fsspec' extra: pip install 's3kv[fsspec]'") from error
 
 Info = dict[str, Any]
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from .transfers import Transfers
+from ..errors import S3KVError
+
+try:
+    from .transfers import Transfers
+except ImportError as error:
+    if (error.name or "").partition(".")[0] != "fsspec":
+        raise
+    raise S3KVError("s3kv.fsspec needs the 'fsspec' extra: pip install 's3kv[fsspec]'") from error
 
 
 class S3KVFileSystem(Transfers):

@@ -194,7 +194,8 @@ class Transfers(Removing):
             try:
                 store._copy_from(origin, source.key, target.key)
             except BucketNotFound as error:
-                raise not_found(path1 if error.operation == "HeadObject" else path2) from error
+                looked = error.operation in ("HeadObject", "ListObjectsV2")
+                raise not_found(path1 if looked else path2) from error
         self.invalidate_cache(path2)
 
     def copy(

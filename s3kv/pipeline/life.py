@@ -335,7 +335,7 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 request.operation,
                 clock.monotonic() - start,
                 call.attempts - before,
-                len(outcome.body) if outcome is not None and request.data else 0,
+                len(outcome.body) if request.data and outcome is not None and outcome.status < 300 else 0,
                 len(request.body) if outcome is not None and outcome.status < 300 else 0,
                 outcome is None,
             )

@@ -38,6 +38,8 @@ class Link:
         self._dial = dial
         self._script = script
         self._server: Peer | None = None
+        # The server closes its connection behind the answer that came last.
+        self._last = False
 
     async def run(self) -> None:
         """Serve the connection to its end."""
@@ -87,6 +89,11 @@ class Link:
                 self._pass_request(self._server, head, framing, fault, note),
                 self._pass_answer(self._server, method, outlet, note),
             )
+            if self._last and isinstance(fault, Answer):
+                # The client has not been told that this was the last answer.
+                self._server.close()
+                await self._server.closed()
+                self._server = None
             return True
         finally:
             note.seen = note.seen._replace(done=True)
@@ -142,7 +149,9 @@ class Link:
         if not head:
             raise Cut(False)
         note.seen = note.seen._replace(status=status or None)
-        framing = answer_framing(method, status, headers_of(head)) if whole and status else Endless()
+        headers = headers_of(head)
+        self._last = "close" in headers.get("connection", "").lower() or head.startswith(b"HTTP/1.0")
+        framing = answer_framing(method, status, headers) if whole and status else Endless()
         await outlet.head(head)
         try:
             async for piece in server.body(framing):

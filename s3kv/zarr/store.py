@@ -19,7 +19,7 @@ from .listing import Listing
 from .reading import Reading
 
 # Bytes that the event loop's thread hashes itself: it takes less time than to have another do it.
-_SMALL = 64 * 1024
+_SMALL = 256 * 1024
 
 
 class ZarrStore(Reading, Listing):

@@ -1,0 +1,1 @@
+"""``s3kv bench``: how fast somebody's own store is, and what limits it."""

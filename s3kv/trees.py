@@ -273,14 +273,14 @@ class Trees(Files, Batches):
                     errors[job.key] = error
                 else:
                     raise error
-                bar.step(0)
+                shared.ended()
         if errors:
             raise failed(what, errors, results)
         return TransferReport(tuple(sorted(results)), tuple(sorted(skipped)), (), size, dry_run)
 
 
 class _Shared(Progress):
-    """A bar that many threads tell of bytes. The lock guards the bar."""
+    """A bar that many threads tell of bytes, and one of files. The lock guards the bar."""
 
     def __init__(self, bar: Progress, check: Callable[[], None]) -> None:
         self._bar = bar
@@ -288,10 +288,14 @@ class _Shared(Progress):
         self._lock = threading.Lock()
 
     def step(self, size: int, count: int = 1) -> None:
-        # Files are counted when they are done, by who waits for them.
         self._check()
         with self._lock:
             self._bar.step(size, 0)
+
+    def ended(self) -> None:
+        """Say that one file is done, be it by leaving it alone."""
+        with self._lock:
+            self._bar.step(0)
 
 
 def _send(store: Files, job: _Upload, dry_run: bool, bar: Progress, turn: _Turn) -> _Outcome:

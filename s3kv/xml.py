@@ -109,6 +109,15 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> Element:
     return builder.root
 
 
+# Control characters, as they are and as references to them.
+# https://www.w3.org/TR/xml/#charsets
+_NOT_XML = re.compile(
+    rb"[\x00-\x08\x0b\x0c\x0e-\x1f]"
+    rb"|&#(?:x0*(?:[0-8bcef]|1[0-9a-f])|0*(?:[0-8]|1[124-9]|2[0-9]|3[01]));",
+    re.IGNORECASE,
+)
+
+
 class ErrorBody(NamedTuple):
     """What an S3 error document says; empty strings where it says nothing.
 
@@ -141,7 +150,11 @@ def parse_error(data: bytes) -> ErrorBody:
     try:
         root = parse(data, limit=MAX_ERROR_BYTES)
     except MalformedResponse:
-        return ErrorBody()
+        try:
+            # Stores repeat the key, with characters that XML cannot have.
+            root = parse(_NOT_XML.sub(b"", data), limit=MAX_ERROR_BYTES)
+        except MalformedResponse:
+            return ErrorBody()
     if root.name == "ErrorResponse":
         root = root.find("Error") or root
     if root.name != "Error":

@@ -70,9 +70,14 @@ def _line(error: Exception) -> str:
     if isinstance(error, OSError) and not isinstance(error, S3KVError) and error.strerror:
         where = "" if error.filename is None else f"{error.filename}: "
         return printable(f"{where}{error.strerror}")
-    if isinstance(error, (S3KVError, OSError, UsageError, NothingThere, ValueError, ImportError)):
-        return printable(str(error) or type(error).__name__)
-    return printable(f"unexpected {type(error).__name__}: {error}; --verbose shows where")
+    if is_unexpected(error):
+        return printable(f"unexpected {type(error).__name__}: {error}; --verbose shows where")
+    return printable(str(error) or type(error).__name__)
+
+
+def is_unexpected(error: Exception) -> bool:
+    """Whether an error is nobody's but this package's."""
+    return not isinstance(error, (S3KVError, OSError, UsageError, NothingThere, ValueError, ImportError))
 
 
 def printable(text: str) -> str:

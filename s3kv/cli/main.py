@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import IO
+from typing import IO, NoReturn
 
-from .failures import DONE, INTERRUPTED, lines_of, status_of
+from .failures import DONE, INTERRUPTED, is_unexpected, lines_of, status_of
 from .options import parse
+from .output import complain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,14 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _forget(sys.stdout)
             return INTERRUPTED
         except Exception as error:
+            # Whoever reads neither output nor errors is told by the status alone.
             with contextlib.suppress(OSError):
                 sys.stdout.flush()
-            if options.verbose:
-                import traceback
+            with contextlib.suppress(OSError):
+                if options.verbose and is_unexpected(error):
+                    import traceback
 
-                traceback.print_exception(error)
-            for line in lines_of(error):
-                print(f"s3kv: {line}", file=sys.stderr)
+                    traceback.print_exception(error)
+                for line in lines_of(error):
+                    complain(line)
             return status_of(error)
     return DONE if status is None else status
 
@@ -84,15 +89,27 @@ def _diagnosis(options: Namespace) -> Iterator[None]:
 def _output() -> Iterator[None]:
     """Have something to write to, and let no character be one that cannot be written."""
     if sys.stdout is None:
-        # The process was started without one.
-        with open(os.devnull, "w", encoding="utf-8") as nothing, contextlib.redirect_stdout(nothing):
+        # The process was started without one, which only matters to commands that write something.
+        with contextlib.redirect_stdout(_Closed()):
             yield
         return
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None and (getattr(stream, "encoding", "") or "").lower() != "utf-8":
             reconfigure(errors="backslashreplace")
     yield
+
+
+class _Closed(io.TextIOBase):
+    """Standard output where there is none."""
+
+    @property
+    def buffer(self) -> _Closed:
+        """Where bytes would be written."""
+        return self
+
+    def write(self, _: object) -> NoReturn:
+        raise OSError(errno.EBADF, "there is no standard output")
 
 
 def _forget(stream: IO[str]) -> None:

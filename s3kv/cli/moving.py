@@ -28,7 +28,7 @@ def cat(options: Namespace) -> None:
 def _write_out(place: Place) -> None:
     store = place.store
     full = check_key(store.path, place.key)
-    store._download(place.key, full, Output(), Progress())  # type: ignore[arg-type]
+    store._download(place.key, full, Output(), Progress())
 
 
 # ---------------------------------------------------------------------------------------------- get

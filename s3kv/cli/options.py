@@ -37,6 +37,8 @@ class _Parser(ArgumentParser):
         super().__init__(allow_abbrev=False, formatter_class=RawDescriptionHelpFormatter, **options)
 
     def error(self, message: str) -> NoReturn:
+        if message.startswith("argument COMMAND"):
+            message = "there is no such command"
         self.exit(2, f"s3kv: {message}; see {self.prog} --help\n")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -50,10 +50,10 @@ class JsonList:
 
 
 def write_bytes(data: bytes | memoryview) -> None:
-    """Write bytes to standard output."""
-    out = getattr(sys.stdout, "buffer", None)
-    if out is not None:
-        out.write(data)
+    """Write bytes to standard output, all of them, which an unbuffered one may not do at once."""
+    view = memoryview(data)
+    while view:
+        view = view[sys.stdout.buffer.write(view) :]
 
 
 class Output:
@@ -75,6 +75,12 @@ class Output:
         """
         if self._written:
             raise Changed(f"the object was replaced after {self._written:,} bytes of it were written")
+
+
+def complain(line: str) -> None:
+    """Write a line to standard error, if there is one."""
+    if sys.stderr is not None:
+        print(f"s3kv: {line}", file=sys.stderr)
 
 
 def shown_size(size: int, *, human: bool) -> str:

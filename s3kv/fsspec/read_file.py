@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import Future
 from typing import Any
 
 from fsspec.spec import AbstractBufferedFile  # type: ignore[import-untyped]
 
+from ..byterange import ByteRange
+from ..etag import quoted
+from ..keys import check_key
+from ..operations.stat import Missing
 from ..reading import PART_BYTES
 from ..store import Store
-from ..values import ReadResult
 from .os_errors import not_found, os_errors, stale
-from .parallel import run_all
 
 
 class ReadFile(AbstractBufferedFile):  # type: ignore[misc]
@@ -71,30 +72,28 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]
         if start >= end:
             return b""
         with os_errors(self.path):
-            if self._etag is None or end - start < 2 * PART_BYTES:
-                return self._checked(self._read(start, end))
-            parts: dict[int, bytes] = {}
+            if end - start < 2 * PART_BYTES:
+                return self._read(start, end)
+            return self._read_side_by_side(start, end)
 
-            def begin(first: int) -> Future[ReadResult]:
-                wanted = slice(first, min(first + PART_BYTES, end))
-                return self._store.futures.read(self._key, byte_range=wanted, if_equal=self._etag)
-
-            def ended(first: int, future: Future[ReadResult]) -> None:
-                parts[first] = self._checked(future.result())
-
-            run_all(range(start, end, PART_BYTES), begin, ended)
-            return b"".join(parts[first] for first in sorted(parts))
-
-    def _read(self, start: int, end: int) -> ReadResult:
-        return self._store.read(self._key, byte_range=slice(start, end), if_equal=self._etag)
-
-    def _checked(self, found: ReadResult) -> bytes:
-        """The bytes of an answer about the right version."""
+    def _read(self, start: int, end: int) -> bytes:
+        found = self._store.read(self._key, byte_range=slice(start, end), if_equal=self._etag)
         if found.state == "missing":
             raise not_found(self.path)
         if found.state != "value":
             raise stale(self.path)
         self._etag = self._etag or found.stamp.generation
+        return found.value
+
+    def _read_side_by_side(self, start: int, end: int) -> bytes:
+        full = check_key(self._store.path, self._key)
+        found = self._store._read_object(self._key, full, ByteRange(start, end))
+        if isinstance(found, Missing):
+            raise found.error
+        etag = quoted(found.headers.get("etag", ""))
+        if self._etag is not None and etag != self._etag:
+            raise stale(self.path)
+        self._etag = etag or None
         return found.value
 
     def __reduce__(self) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import weakref
 from collections import deque
 from itertools import pairwise
 from time import monotonic
@@ -39,6 +42,10 @@ _ABORT = 10.0
 _COPIED_BYTES = 512 * 1024**2
 
 
+# The uploads that somebody still has; changed by single steps of the interpreter.
+_begun: weakref.WeakSet[Upload] = weakref.WeakSet()
+
+
 class Upload:
     """Parts on their way, ten at a time, each with the store's timeout. Belongs to one thread.
 
@@ -62,7 +69,14 @@ class Upload:
         self._under_way: deque[Operation] = deque()
         self._etags: list[str] = []
         self._over = False
+        self._process = os.getpid()
         self._upload: str = self._run(create_upload, (*headers, (WRITE_ID_HEADER, self._write_id)))
+        _begun.add(self)
+
+    @property
+    def over(self) -> bool:
+        """The upload was completed or aborted."""
+        return self._over
 
     @property
     def next_number(self) -> int:
@@ -114,21 +128,25 @@ class Upload:
         self._over = True
         return stamp
 
-    def abort(self, *, at_once: bool = False) -> None:
+    def abort(self, *, wait: bool = True) -> None:
         """Stop the parts that are under way, and have the store forget the others.
 
+        Nothing happens if the upload is over already, or if this is a forked child of its process.
+
         Args:
-            at_once: Do not wait for the store. Default False.
+            wait: Wait until the store has. Default True.
         """
-        if self._over:
-            return
+        task = self._begin_to_abort(_ABORT if wait else _ABORT_SOON)
+        if task is not None and wait:
+            task.done.acquire(timeout=_ABORT)
+
+    def _begin_to_abort(self, patience: float) -> Operation | None:
+        if self._over or self._process != os.getpid():
+            return None
         self._over = True
         for part in self._under_way:
             part.call.cancel()
-        patience = _ABORT_SOON if at_once else _ABORT
-        task = self._store._core.aside(abort_upload, self._key, patience, self._full, self._upload)
-        if not at_once:
-            task.done.acquire(timeout=_ABORT)
+        return self._store._core.aside(abort_upload, self._key, patience, self._full, self._upload)
 
     def _begin(self, operation: Any, *arguments: Any) -> None:
         number = self.next_number
@@ -163,3 +181,13 @@ class Upload:
 
     def _run(self, operation: Any, *arguments: Any) -> Any:
         return self._store._run(operation, self._key, self._full, *arguments)
+
+
+@atexit.register
+def _abort_what_is_left() -> None:
+    """Have the stores forget, before the interpreter ends, what nobody has completed."""
+    tasks = [upload._begin_to_abort(_ABORT_SOON) for upload in list(_begun)]
+    until = monotonic() + _ABORT_SOON
+    for task in tasks:
+        if task is not None:
+            task.done.acquire(timeout=max(0.0, until - monotonic()))

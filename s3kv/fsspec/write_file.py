@@ -107,7 +107,7 @@ class WriteFile(io.BufferedIOBase):
         try:
             upload.copy(check_key(self._store.path, self._key), found.etag, found.size)
         except BaseException as error:
-            upload.abort(at_once=not isinstance(error, Exception))
+            upload.abort(wait=isinstance(error, Exception))
             raise
         self._upload = upload
 
@@ -176,14 +176,14 @@ class WriteFile(io.BufferedIOBase):
 
     def discard(self) -> None:
         """Forget all that was written, and close the file; after the object was written, do nothing."""
-        self._give_up(at_once=False)
+        self._give_up(wait=True)
         super().close()
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
         if kind is None:
             self.close()
             return
-        self._give_up(at_once=not issubclass(kind, Exception))
+        self._give_up(wait=issubclass(kind, Exception))
         super().close()
 
     def forget(self) -> None:
@@ -196,10 +196,10 @@ class WriteFile(io.BufferedIOBase):
         if self._owner != os.getpid():
             # The other process may still write to it.
             return
-        if self._upload is not None:
+        if self._upload is not None and not self._upload.over:
             # The collector may have come while a lock is held that this needs, so another thread does it.
             with contextlib.suppress(RuntimeError):
-                threading.Thread(target=self._upload.abort, name="s3kv-forget", daemon=True).start()
+                threading.Thread(target=self._upload.abort, name="s3kv-forget").start()
         warnings.warn(f"{shown} was never closed: nothing was written", ResourceWarning, stacklevel=2)
 
     def __del__(self) -> None:
@@ -243,17 +243,17 @@ class WriteFile(io.BufferedIOBase):
             with os_errors(self.path):
                 step()
         except BaseException as error:
-            self._give_up(at_once=not isinstance(error, Exception))
+            self._give_up(wait=isinstance(error, Exception))
             super().close()
             raise
 
-    def _give_up(self, *, at_once: bool) -> None:
+    def _give_up(self, *, wait: bool) -> None:
         if self._settled:
             return
         self._settled = True
         self._buffer = bytearray()
-        if self._upload is not None and self._owner == os.getpid():
-            self._upload.abort(at_once=at_once)
+        if self._upload is not None:
+            self._upload.abort(wait=wait)
 
     def _check_open(self) -> None:
         if self.closed:

@@ -58,11 +58,11 @@ def head_object(
     if response.status == 200:
         resources.memory.found = True
         return response.headers
-    error = service_error(response, request, call, resources.clock.monotonic())
     if response.status == 404:
         yield from confirm_bucket(resources, call)
-        if isinstance(error, KeyNotFound):
-            return Missing(error)
+    error = service_error(response, request, call, resources.clock.monotonic())
+    if response.status == 404 and isinstance(error, KeyNotFound):
+        return Missing(error)
     raise error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -10,7 +11,7 @@ from .faults import Answer, CutRequest, Fault, RawAnswer, Reset
 from .framing import Endless, Framing, answer_framing, headers_of, request_framing, status_of
 from .injection import Note, Script
 from .outlet import Cut, Outlet, paced
-from .peers import Peer
+from .peers import Peer, welcome
 from .seen import Seen, operation_of
 
 
@@ -25,24 +26,25 @@ class Link:
 
     Args:
         number: Which connection it is, from 1.
-        client: The client's end.
         dial: Connects to the server.
         script: What is to go wrong.
     """
 
-    def __init__(
-        self, number: int, client: Peer, dial: Callable[[], Awaitable[Peer]], script: Script
-    ) -> None:
+    def __init__(self, number: int, dial: Callable[[], Awaitable[Peer]], script: Script) -> None:
         self._number = number
-        self._client = client
         self._dial = dial
         self._script = script
+        self._client: Peer
         self._server: Peer | None = None
         # The server closes its connection behind the answer that came last.
         self._last = False
 
-    async def run(self) -> None:
-        """Serve the connection to its end."""
+    async def run(self, sock: socket.socket) -> None:
+        """Serve a connection that was accepted to its end."""
+        try:
+            self._client = await welcome(sock)
+        except OSError:
+            return
         try:
             while await self._exchange():
                 pass
@@ -121,23 +123,25 @@ class Link:
             # The server wants no more of the request than it has.
             raise Cut(False) from error
         finally:
-            sending.cancel()
-            await asyncio.wait([sending])
+            await _drop(sending)
 
     async def _pass_request(
         self, server: Peer, head: bytes, framing: Framing, fault: Fault | None, note: Note
     ) -> None:
         left = fault.at if isinstance(fault, CutRequest) else None
-        await paced(server.send, head, fault)
-        async for piece in self._client.body(framing):
-            data = piece if left is None else piece[:left]
-            note.seen = note.seen._replace(request_bytes=note.seen.request_bytes + len(data))
+
+        async def send(piece: bytes) -> None:
+            passed = note.seen.request_bytes
+            data = piece if left is None else piece[: left - passed]
+            note.seen = note.seen._replace(request_bytes=passed + len(data))
             await paced(server.send, data, fault)
-            if left is not None:
-                left -= len(data)
-                if len(data) < len(piece):
-                    self.reset()
-                    return
+            if len(data) < len(piece):
+                # Whoever waits for the answer finds that out, too.
+                self.reset()
+                raise Cut(True)
+
+        await paced(server.send, head, fault)
+        await self._client.body(framing, send)
 
     async def _pass_answer(self, server: Peer, method: str, outlet: Outlet, note: Note) -> None:
         while True:
@@ -154,8 +158,7 @@ class Link:
         framing = answer_framing(method, status, headers) if whole and status else Endless()
         await outlet.head(head)
         try:
-            async for piece in server.body(framing):
-                await outlet.body(piece)
+            await server.body(framing, outlet.body)
         except EOFError:
             # That is how such an answer ends, and any other is cut short.
             await outlet.end()
@@ -173,8 +176,7 @@ class Link:
         """Answer without asking the server."""
         waiting = "100-continue" in headers.get("expect", "").lower()
         if not waiting:
-            async for _ in self._client.body(framing):
-                pass
+            await self._client.body(framing, _forget)
         if isinstance(fault, RawAnswer):
             data = fault.data
         else:
@@ -187,16 +189,26 @@ class Link:
         return not any("close" in wish.lower() for wish in wishes)
 
 
+async def _forget(piece: bytes) -> None:
+    """Take a piece of a body that nobody wants."""
+
+
 async def _first(*tasks: asyncio.Future[Any]) -> None:
     """Wait for one of several, and cancel those that are not done by then."""
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        late = [task for task in tasks if not task.done()]
-        for task in late:
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
+        for task in tasks:
+            if not task.done():
+                await _drop(task)
+
+
+async def _drop(task: asyncio.Future[Any]) -> None:
+    """Cancel a task, and let nobody miss what it ended with."""
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()
 
 
 def _request_line(head: bytes) -> tuple[str, str]:

@@ -62,7 +62,8 @@ class CutBody(Fault):
     Attributes:
         at: How many bytes of the body arrive; of one in chunks the bytes as they are on the wire, the
             lines with the sizes included.
-        reset: End it with RST instead of FIN. Default False.
+        reset: End it with RST instead of FIN, which may overtake bytes that the client has not read yet.
+            Default False.
     """
 
     at: int
@@ -79,7 +80,8 @@ class CutAnswer(Fault):
 
     Attributes:
         at: How many bytes arrive, counted from the first of the status line.
-        reset: End it with RST instead of FIN. Default False.
+        reset: End it with RST instead of FIN, which may overtake bytes that the client has not read yet.
+            Default False.
     """
 
     at: int

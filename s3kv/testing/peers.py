@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import Awaitable, Callable
 
 from .framing import Framing
 
@@ -14,6 +15,8 @@ from .framing import Framing
 _MAX_HEAD = 1 << 20
 _PIECE = 1 << 16
 _END_OF_HEAD = b"\r\n\r\n"
+# Throw away what was not sent, and say so.
+_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
 class _Reader(asyncio.StreamReader):
@@ -61,11 +64,12 @@ class Peer:
                 return self._take(len(self._unread)), False
             self._unread += data
 
-    async def body(self, framing: Framing) -> AsyncIterator[bytes]:
-        """The pieces of a body.
+    async def body(self, framing: Framing, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """Hand on the pieces of a body as they come.
 
         Args:
             framing: Says where it ends.
+            take: Gets each piece.
 
         Raises:
             EOFError: the peer has gone before its end.
@@ -75,7 +79,7 @@ class Peer:
                 self._unread += await self._read()
             if not self._unread:
                 raise EOFError
-            yield self._take(framing.take(bytes(self._unread)))
+            await take(self._take(framing.take(bytes(self._unread))))
 
     def _take(self, count: int) -> bytes:
         data = bytes(self._unread[:count])
@@ -112,7 +116,7 @@ class Peer:
         """Close the connection with RST."""
         sock = self._writer.get_extra_info("socket")
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._writer.transport.abort()
 
     async def closed(self) -> None:
@@ -134,16 +138,14 @@ async def dial(host: str, port: int) -> Peer:
     return Peer(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
 
 
-async def listen(listener: socket.socket, welcome: Callable[[Peer], None]) -> asyncio.Server:
-    """Accept connections, and hand each to ``welcome``."""
+async def welcome(sock: socket.socket) -> Peer:
+    """Take over a connection that was accepted.
+
+    Raises:
+        OSError: it is broken already.
+    """
     loop = asyncio.get_running_loop()
-
-    def protocol() -> asyncio.StreamReaderProtocol:
-        reader = _Reader(loop)
-
-        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            welcome(Peer(reader, writer))
-
-        return asyncio.StreamReaderProtocol(reader, connected, loop=loop)
-
-    return await loop.create_server(protocol, sock=listener)
+    reader = _Reader(loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport, _ = await loop.connect_accepted_socket(lambda: protocol, sock)
+    return Peer(reader, asyncio.StreamWriter(transport, protocol, reader, loop))

@@ -9,7 +9,7 @@ from functools import partial
 
 from .exchange import Link
 from .injection import Script
-from .peers import Peer, dial, listen
+from .peers import dial
 
 
 class ProxyLoop:
@@ -63,19 +63,32 @@ class ProxyLoop:
             asyncio.set_event_loop(None)
 
     async def _serve(self) -> None:
-        server = await listen(self._listener, self._welcome)
-        await self._stopping.wait()
-        server.close()
+        # Not asyncio's own server, which may accept a connection while it is being closed.
+        self._listener.setblocking(False)
+        self._loop.add_reader(self._listener, self._accept)
+        try:
+            await self._stopping.wait()
+        finally:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
         await self._end(list(self._links))
 
-    def _welcome(self, client: Peer) -> None:
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            # It was gone before it was accepted, or there is no room for it.
+            return
+        sock.setblocking(False)
         self.accepted += 1
-        link = Link(self.accepted, client, partial(dial, *self._upstream), self._script)
-        task = self._loop.create_task(link.run())
+        link = Link(self.accepted, partial(dial, *self._upstream), self._script)
+        task = self._loop.create_task(link.run(sock))
         self._links[task] = link
-        task.add_done_callback(self._ended)
+        task.add_done_callback(partial(self._ended, sock))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, sock: socket.socket, task: asyncio.Task[None]) -> None:
+        # It is open still if the task was cancelled before it had begun.
+        sock.close()
         del self._links[task]
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()

@@ -27,7 +27,8 @@ class ZarrStore(Reading, Listing):
 
     For zarr-python 3 and both formats of zarr; the ``zarr`` extra. It may be used from any thread, by
     zarr's blocking functions and in any number of event loops, none of which it blocks. It pickles where
-    the :class:`s3kv.Store` does.
+    the :class:`s3kv.Store` does; equal stores that arrive in pickles share their connections, which those
+    of the last eight keep open.
 
     A chunk has the fill value only if S3 says that no object has its key. Whatever else goes wrong (no
     permission, no such bucket, a server that fails) is an error.

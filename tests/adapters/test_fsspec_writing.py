@@ -8,6 +8,8 @@ import os
 import pickle
 import random
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -487,6 +489,42 @@ def test_touch_writes_an_empty_object(fs: S3KVFileSystem, behind: s3kv.Store, pl
 
 
 # ---------------------------------------------------------------- processes
+
+
+def test_a_file_that_is_open_when_the_interpreter_ends_leaves_nothing(
+    local_server: LocalServer,
+    behind: s3kv.Store,
+    uploads: Callable[[], list[str]],
+    options: dict[str, Any],
+    place: str,
+    small: None,
+) -> None:
+    """Nor does one that was forgotten a moment before; a thread that still writes may finish."""
+    code = f"""
+import threading, s3kv.payload, s3kv.fsspec.write_file as module
+module.PART_BYTES = s3kv.payload.PART_BYTES = {PART}
+from s3kv.fsspec import S3KVFileSystem
+fs = S3KVFileSystem(**{options!r})
+def write(name):
+    file = fs.open("{place}/" + name, "wb")
+    file.write(bytes({2 * PART}))
+    return file
+def go_on():
+    file = write("thread")
+    threading.main_thread().join()
+    file.write(b"1")
+    file.close()
+write("forgotten")
+threading.Thread(target=go_on).start()
+left_open = write("open")
+raise SystemExit(3)
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (run.returncode, run.stderr) == (3, "")
+    assert uploads() == []
+    assert [entry[:2] for entry in behind.scan()] == [("thread", 2 * PART + 1)]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -130,11 +130,18 @@ def _child(pipe: Connection, store: str, where: Where, name: str) -> None:
         pipe.send(int(array[part].sum()))
         while pipe.recv():
             gc.collect()
-            started = time.perf_counter()
+            cpu, started = time.process_time(), time.perf_counter()
             array[part]
-            pipe.send(time.perf_counter() - started)
+            pipe.send((time.perf_counter() - started, time.process_time() - cpu))
     # Without the words of libraries that do not like to end.
     os._exit(0)
+
+
+class Took(NamedTuple):
+    """What a round took: seconds of the clock, and of the process's own work, which others disturb less."""
+
+    seconds: float
+    cpu: float
 
 
 class _Contender:
@@ -143,7 +150,7 @@ class _Contender:
     def __init__(self, store: str, where: Where, name: str) -> None:
         context = get_context("spawn")
         self.store = store
-        self.seconds: list[float] = []
+        self.took: list[Took] = []
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_child, args=(theirs, store, where, name), daemon=True)
         self._process.start()
@@ -154,9 +161,9 @@ class _Contender:
         return self._pipe.recv()
 
     def round(self) -> None:
-        """Have it read once, and keep how long that took."""
+        """Have it read once, and keep what that took."""
         self._pipe.send(True)
-        self.seconds.append(self._pipe.recv())
+        self.took.append(Took(*self._pipe.recv()))
 
     def stop(self) -> None:
         """End the process."""
@@ -166,9 +173,9 @@ class _Contender:
         self._process.join()
 
 
-def measure(name: str, where: Where, stores: Sequence[str], rounds: int) -> dict[str, list[float] | str]:
-    """The seconds of each round, by store, or why there are none."""
-    found: dict[str, list[float] | str] = {}
+def measure(name: str, where: Where, stores: Sequence[str], rounds: int) -> dict[str, list[Took] | str]:
+    """What each round took, by store, or why there are none."""
+    found: dict[str, list[Took] | str] = {}
     with ExitStack() as stack:
         contenders = []
         sums = set()
@@ -189,7 +196,7 @@ def measure(name: str, where: Where, stores: Sequence[str], rounds: int) -> dict
                 contender.round()
         for contender in contenders:
             # The first round is still warming up.
-            found[contender.store] = contender.seconds[1:]
+            found[contender.store] = contender.took[1:]
     return found
 
 
@@ -205,18 +212,23 @@ def _serving(names: Sequence[str]) -> Iterator[Where]:
             yield Where(server.endpoint, str(folder))
 
 
-def _report(name: str, found: dict[str, list[float] | str]) -> str:
+def _report(name: str, found: dict[str, list[Took] | str]) -> str:
     """A row as text."""
     lines = [f"{name}: {ROWS[name].title}"]
     rival = found.get(RIVAL, "")
-    for store, seconds in found.items():
-        if isinstance(seconds, str):
-            lines.append(f"  {store:8} {seconds}")
+    for store, rounds in found.items():
+        if isinstance(rounds, str):
+            lines.append(f"  {store:8} {rounds}")
             continue
-        median = statistics.median(seconds)
-        told = f"  {store:8} {median * 1000:8.1f} ms   {min(seconds) * 1000:8.1f} at best"
+        seconds = [took.seconds for took in rounds]
+        cpu = statistics.median(took.cpu for took in rounds)
+        told = (
+            f"  {store:8} {statistics.median(seconds) * 1000:8.1f} ms   {min(seconds) * 1000:8.1f} at best"
+        )
+        told += f"   {cpu * 1000:8.1f} ms of work"
         if store == OURS and not isinstance(rival, str):
-            told += f"   {statistics.median(rival) / median:.2f} times as fast as {RIVAL}"
+            faster = statistics.median(took.seconds for took in rival) / statistics.median(seconds)
+            told += f"   {faster:.2f} times as fast as {RIVAL}"
         lines.append(told)
     return "\n".join(lines)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import s3kv
+from s3kv.doctor import Check
 from tests.contract.behind import Behind
 from tests.contract.conftest import RecordingSession
 from tests.servers import LocalProcessServer, departure
@@ -40,8 +41,14 @@ def test_conditions_are_found_to_be_what_they_are_known_to_be(
         assert report[name].outcome == ("ok" if known is None else "warning"), known
         assert bool(report[name].advice) == (known is not None)
         assert ("ignores" in report[name].detail) == (known is not None)
-    for name in ("endpoint", "list", "write", "read", "delete", "put if_equal that holds"):
+    tried = ("credentials", "endpoint", "addressing", "region", "connection", "list", "write", "read")
+    for name in (*tried, "delete", "put if_equal that holds", "clock", "latency"):
         assert report[name].outcome == "ok", report[name]
+    atomic = all(
+        departure(server.name, CONDITIONS[name]) is None for name in ("put if_absent", "put if_equal")
+    )
+    expected = "ok" if atomic and trusted is not False else "warning"
+    assert report["conditional writes"].outcome == expected
     assert report.ok
     assert behind.keys(store) == ["key"]
     assert behind.get(store, "key") == b"value"
@@ -53,8 +60,17 @@ def test_nothing_is_written_unless_that_is_asked_for(
     """Not even tried."""
     report = open_store(session=session).doctor()
     assert report.ok
-    assert [check.name for check in report] == ["endpoint", "list", "write"]
+    assert report["list"].outcome == report["read"].outcome == "ok"
+    assert report["write"].outcome == "warning"
     assert {sent.method for sent in session.sent} <= {"GET", "HEAD"}
+
+
+def test_an_object_that_there_is_is_read(store: s3kv.Store, behind: Behind) -> None:
+    """Be it empty."""
+    for value in (b"", b"value"):
+        behind.put(store, "key", value)
+        assert store.doctor()["read"] == Check("read", "ok", "works")
+    assert behind.get(store, "key") == b"value"
 
 
 @pytest.mark.feature("missing-bucket-404-list")
@@ -74,7 +90,8 @@ def test_a_wrong_secret_is_a_finding(
     """And is not shown."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not-the-secret-key")
     report = open_store().doctor(write=True)
-    assert report["list"].outcome == report["write"].outcome == "failure"
+    assert report["list"].outcome == report["read"].outcome == report["write"].outcome == "failure"
+    assert "secret access key" in report["list"].advice
     assert "SignatureDoesNotMatch" in report["list"].detail
     shown: Any = f"{report} {report._repr_html_()} {report.to_json()}"
     assert "not-the-secret-key" not in shown

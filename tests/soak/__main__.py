@@ -2,7 +2,8 @@
 
     python -m tests.soak [--seconds 600] [--seed N] [--server memory] [--threads 6]
 
-Prints what was done and what was wrong; the exit status is 1 if anything was.
+Prints what was done and what was wrong; the exit status is 1 if anything was, or if threads, descriptors
+or memory have grown.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main() -> int:
     arguments = parser.parse_args()
     report = soak(arguments.server, arguments.seconds, arguments.seed, arguments.threads, tell=True)
     print(report)
-    return 1 if report.wrong else 0
+    return 1 if report.wrong or report.grown else 0
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ class Model:
         self.objects.pop(key, None)
 
     def settled(self) -> str | None:
-        """A key that was in doubt for so long that nothing happens to it any more; None if there is none."""
+        """A key that was in doubt for so long that nothing happens to it any more; None for none."""
         key = next(iter(self._since), None)
         return None if key is None or time.monotonic() - self._since[key] < _SETTLES else key
 

@@ -67,6 +67,18 @@ class Report(NamedTuple):
     end: Vitals
     peak: Vitals
 
+    @property
+    def grown(self) -> list[str]:
+        """What the process holds more of in the end than after a while, by more than chance."""
+        allowed = Vitals(
+            self.warm.threads + 10, self.warm.descriptors + 20, self.warm.megabytes * 1.25 + 30
+        )
+        return [
+            f"{name}: {now:.0f}, after {before:.0f}"
+            for name, now, before, most in zip(Vitals._fields, self.end, self.warm, allowed, strict=True)
+            if now > most
+        ]
+
     def __str__(self) -> str:
         total = self.operations.total()
         lines = [
@@ -82,6 +94,7 @@ class Report(NamedTuple):
             f"after a while  {self.warm}",
             f"at most        {self.peak}",
             f"in the end     {self.end}",
+            *(f"grown       {line}" for line in self.grown),
         ]
         return "\n".join(lines)
 
@@ -242,6 +255,7 @@ class Course:
             for injection in injections:
                 self.faults[type(injection.fault).__name__] += injection.hits
             self._proxy.clear()
+        self._sever()
         self._look(early=False)
 
     def _wrong(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import socket
 import threading
@@ -172,6 +173,19 @@ def test_a_proxy_that_is_closed_leaves_nobody_stalled() -> None:
             start = time.monotonic()
         assert time.monotonic() - start < 2
         assert [client.rest()[0] for client in waiting] == [b""] * 5
+
+
+def test_a_proxy_may_be_closed_at_any_moment() -> None:
+    """Also just when connections come in: nothing is left open."""
+    for count in range(0, 40, 2):
+        with contextlib.ExitStack() as clients:
+            proxy = FaultProxy("127.0.0.1:9").__enter__()
+            for number in range(count):
+                client = clients.enter_context(Client(proxy))
+                if number % 2:
+                    client.send(GET[: 5 * number])
+            proxy.__exit__(None, None, None)
+        gc.collect()
 
 
 def test_all_connections_can_be_broken_off_at_once() -> None:

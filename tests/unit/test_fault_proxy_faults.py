@@ -17,6 +17,7 @@ from s3kv.testing import (
     Delay,
     DropResponse,
     Fault,
+    FaultProxy,
     RawAnswer,
     Reset,
     Stall,
@@ -59,6 +60,26 @@ def test_a_fault_that_ends_the_connection(fault: Fault, arrives: bytes, end: str
         with Client(proxy) as again:
             again.send(GET)
             assert again.read(len(FULL)) == FULL
+
+
+def _wait_until_full(proxy: FaultProxy) -> None:
+    """Wait until nothing more of the first answer can be sent."""
+    before = -1
+    while before != (now := proxy.requests[0].answer_bytes):
+        before = now
+        time.sleep(0.05)
+
+
+def test_all_arrives_that_comes_before_a_cut() -> None:
+    """Also where the client takes it slowly, and the buffers between are full."""
+    large = ok(bytes(8_000_000))
+    with serving(large) as (_, proxy, client):
+        proxy.inject(CutBody(at=6_000_000))
+        client.send(GET)
+        head = len(large) - 8_000_000
+        client.read(head)
+        _wait_until_full(proxy)
+        assert client.rest() == (bytes(6_000_000), "FIN")
 
 
 @pytest.mark.parametrize("at", [0, 3])

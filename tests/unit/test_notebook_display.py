@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timezone
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -180,7 +180,7 @@ class Bar:
 
 
 @pytest.fixture
-def bars(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Bar]]:
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
     """Return the bars that are made, there being a tqdm of our own and a terminal."""
     module = ModuleType("tqdm.auto")
     module.tqdm = Bar  # type: ignore[attr-defined]
@@ -188,7 +188,7 @@ def bars(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Bar]]:
     monkeypatch.setitem(sys.modules, "tqdm.auto", module)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     Bar.made = []
-    yield Bar.made
+    return Bar.made
 
 
 def test_a_batch_counts_keys_and_tells_their_bytes(

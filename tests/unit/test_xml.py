@@ -525,3 +525,16 @@ def test_any_bytes_give_a_value_or_are_refused(data: bytes) -> None:
         with contextlib.suppress(MalformedResponse):
             function(data)
     assert isinstance(parse_error(data), ErrorBody)
+
+
+@pytest.mark.parametrize("key", ["a\x01b", "a&#1;b", "a&#x1;b", "a&#x0001F;b", "\x00\x0b\x1f"])
+def test_an_error_that_repeats_a_key_that_xml_cannot_have_is_understood(key: str) -> None:
+    """As several stores do."""
+    body = f"<Error><Code>NoSuchKey</Code><Message>none</Message><Key>{key}</Key></Error>"
+    assert parse_error(body.encode())[:2] == ("NoSuchKey", "none")
+
+
+def test_an_error_with_a_dtd_is_none_whatever_else_is_in_it() -> None:
+    """It is refused twice."""
+    body = b"<!DOCTYPE x [<!ENTITY e 'NoSuchKey'>]><Error>\x01<Code>&e;</Code></Error>"
+    assert parse_error(body).code == ""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 
 from ...errors import S3KVError
 from ..failures import DONE, NO_ACCESS, UsageError, printable
-from ..output import write_json, write_lines
+from ..output import complain, write_json, write_lines
 from ..places import Places
 from .measure import clean_up, measure
 from .report import draw, lines_of, load_chart_library
@@ -30,7 +29,7 @@ def bench(options: Namespace) -> int:
 
     def say(text: str) -> None:
         if not options.json:
-            print(f"s3kv: {text}", file=sys.stderr)
+            complain(text)
 
     with Places(options, **members) as places:
         place = places.find(options.url)
@@ -44,8 +43,7 @@ def bench(options: Namespace) -> int:
             say("removing what was written")
             left = clean_up(store)
             if left:
-                why = f"remove {place.url(prefix)} yourself: {printable(left)}"
-                print(f"s3kv: {why}", file=sys.stderr)
+                complain(f"remove {place.url(prefix)} yourself: {printable(left)}")
     verdict = judge(result)
     if options.json:
         write_json(

@@ -57,13 +57,20 @@ def load_chart_library() -> Any:
 
 def draw(result: Result, verdict: Verdict, title: str, path: str, make_figure: Any) -> None:
     """Write a picture of the rates and of how long single operations took."""
+    from matplotlib.ticker import LogLocator
+
     figure = make_figure(figsize=(11, 4.2), layout="constrained")
     rates, times = figure.subplots(1, 2)
     names = ["put\nobjects/s", "get\nobjects/s", "list\nkeys/s"]
     values = [rate.per_second for rate in (result.put, result.get, result.list)]
     bars = rates.bar(names, values, color=_BLUE)
     rates.bar_label(bars, [f"{value:,.0f}" for value in values], padding=2)
+    # Of objects and keys there are not equally many; the numbers are there to be read.
     rates.set_yscale("log")
+    rates.set_ylim(min(values) / 10, max(values) * 2)
+    rates.set_yticks([], [])
+    rates.minorticks_off()
+    rates.spines["left"].set_visible(False)
     rates.set_title(f"{result.size:,} bytes, {result.concurrency} in flight", fontsize=10)
     for name, latencies, colour in (
         ("put", result.put_latency, _GREY),
@@ -73,6 +80,9 @@ def draw(result: Result, verdict: Verdict, title: str, path: str, make_figure: A
         shares = [100 * (number + 1) / len(seconds) for number in range(len(seconds))]
         times.step([1e3 * each for each in seconds], shares, where="post", label=name, color=colour)
     times.set_xscale("log")
+    times.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    times.xaxis.set_major_formatter("{x:g}")
+    times.minorticks_off()
     times.set_xlabel("ms, one after the other")
     times.set_ylabel("% done by then")
     times.legend()

@@ -1,0 +1,219 @@
+"""The command line as a process: signals, pipes, memory, and what it takes to start."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.adapters.cli_helpers import at, process
+from tests.wire.memory_s3 import MemoryS3, Stored
+from tests.wire.scripted import HOLD, READ, Forever, ScriptedServer, Send, answer, error, listing
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and pipes are as POSIX has them")
+
+# Of "interrupted", which comes at once; the end of the interpreter is part of it.
+SOON = 2.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "it did not happen within 10 s"
+        time.sleep(0.005)
+
+
+def interrupted(command: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Send what Ctrl-C sends, and return what the command wrote, which must end at once and with 130."""
+    command.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    out, err = command.communicate(timeout=10)
+    assert time.monotonic() - sent < SOON
+    assert command.returncode == 130
+    return out, err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cat", "s3://bucket/key"],
+        ["ls", "-r", "s3://bucket/"],
+        ["put", __file__, "s3://bucket/key"],
+        ["get", "s3://bucket/key", "{path}/new"],
+        ["put", "-r", os.path.dirname(__file__), "s3://bucket/", "--all"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_ctrl_c_is_quiet_and_prompt(arguments: list[str], tmp_path: object) -> None:
+    """Status 130, whatever it waits for, and nothing half done is left behind."""
+    with ScriptedServer(then=[READ, HOLD], lenient=True) as server:
+        words = [word.format(path=tmp_path) for word in arguments]
+        with process(*words, *at(server.url)) as command:
+            until(lambda: bool(server.requests))
+            assert interrupted(command) == (b"", b"")
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_ctrl_c_while_standard_input_says_nothing() -> None:
+    """The upload that was begun is forgotten by the store."""
+    bucket = MemoryS3()
+    with bucket.server() as server, process("put", "-", "s3://bucket/key", *at(server.url)) as command:
+        assert command.stdin is not None
+        command.stdin.write(bytes(9 * 1024**2))
+        command.stdin.flush()
+        until(lambda: bool(bucket.uploads))
+        command.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        assert command.wait(timeout=10) == 130
+        assert time.monotonic() - sent < SOON
+        assert command.stderr is not None
+        assert command.stderr.read() == b""
+        command.stdin.close()
+    assert bucket.uploads == {}
+    assert bucket.objects == {}
+
+
+def test_a_reader_that_has_had_enough_ends_it_quietly() -> None:
+    """As head does with cat, and a pager with ls."""
+    bucket = MemoryS3()
+    bucket.objects["key"] = Stored(bytes(1_000_000))
+    with bucket.server() as server, process("cat", "s3://bucket/key", *at(server.url)) as command:
+        assert command.stdout is not None
+        assert command.stderr is not None
+        assert command.stdout.read(10) == bytes(10)
+        command.stdout.close()
+        assert command.stderr.read() == b""
+        assert command.wait(timeout=10) == 130
+    endless = [
+        Forever(READ, Send(listing(*(f"{'x' * 100}{number}" for number in range(1000)), token="t1")))
+    ]
+    tokens = iter(range(1000))
+    pages = [
+        step
+        for _ in range(50)
+        for step in (READ, Send(listing(*(f"k{n}" for n in range(1000)), token=f"t{next(tokens)}")))
+    ]
+    with (
+        ScriptedServer(pages, then=endless, lenient=True) as server,
+        process("ls", "-r", "s3://bucket/", *at(server.url)) as command,
+    ):
+        assert command.stdout is not None
+        assert command.stderr is not None
+        assert command.stdout.readline() == b"s3://bucket/k0\n"
+        command.stdout.close()
+        assert command.stderr.read() == b""
+        assert command.wait(timeout=10) == 130
+
+
+def test_standard_input_is_sent_as_it_comes_with_little_memory() -> None:
+    """However much it is: ten parts of 8 MiB at a time."""
+    size = 256 * 1024**2
+    script = "import resource, sys; from s3kv.cli.main import main; code = main(sys.argv[1:]);"
+    script += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+    bucket = Counting()
+    with (
+        bucket.server() as server,
+        subprocess.Popen(
+            [sys.executable, "-c", script, "put", "-", "s3://bucket/key", *at(server.url)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as command,
+    ):
+        assert command.stdin is not None
+        piece = bytes(8 * 1024**2)
+        for _ in range(size // len(piece)):
+            command.stdin.write(piece)
+        out, _ = command.communicate(timeout=60)
+    assert command.returncode == 0
+    assert bucket.size == size
+    most = int(out) * (1 if sys.platform == "darwin" else 1024)
+    assert most < 230 * 1024**2
+
+
+class Counting(MemoryS3):
+    """A bucket that counts bytes, and keeps none."""
+
+    size = 0
+
+    def _part(self, request: object, upload: object) -> bytes:
+        self.size += len(request.body)  # type: ignore[attr-defined]
+        number = len(upload.parts) + 1  # type: ignore[attr-defined]
+        upload.parts[number] = (b"", '"e"')  # type: ignore[attr-defined]
+        request.server_keeps_nothing = True if False else None  # type: ignore[attr-defined]
+        return answer(200, b"", 'ETag: "e"')
+
+
+def test_without_standard_output_what_writes_fails() -> None:
+    """And what does not, does not; errors need somebody to tell them to, too."""
+    bucket = MemoryS3(key=b"value")
+    with bucket.server() as server:
+        shell = '"$0" "$@" >&-; echo $? >&2'
+        for arguments, status in (
+            (["cat", "s3://bucket/key"], b"3"),
+            (["cp", "s3://bucket/key", "s3://bucket/copy"], b"0"),
+        ):
+            words = [sys.executable, "-m", "s3kv", *arguments, *at(server.url)]
+            ended = subprocess.run(
+                ["sh", "-c", shell, *words], capture_output=True, check=False, timeout=30
+            )
+            assert ended.stderr.splitlines()[-1] == status
+        words = [sys.executable, "-m", "s3kv", "cat", "s3://bucket/none", *at(server.url)]
+        ended = subprocess.run(
+            ["sh", "-c", '"$0" "$@" 2>&-', *words], capture_output=True, check=False, timeout=30
+        )
+        assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"", b"")
+
+
+def test_bytes_arrive_whole_where_standard_output_is_not_buffered() -> None:
+    """Where one write may take only part of them."""
+    value = os.urandom(3_000_000)
+    bucket = MemoryS3()
+    bucket.objects["key"] = Stored(value)
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with (
+        bucket.server() as server,
+        process("cat", "s3://bucket/key", *at(server.url), env=environment) as command,
+    ):
+        out, err = command.communicate(timeout=20)
+    assert (command.returncode, err) == (0, b"")
+    assert out == value
+
+
+def test_names_that_cannot_be_written_end_nothing() -> None:
+    """In a terminal that only knows ASCII."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    with (
+        ScriptedServer(then=[Forever(READ, Send(listing("%C3%A9")))], lenient=True) as server,
+        process("ls", "s3://bucket/", *at(server.url), env=environment) as command,
+    ):
+        out, err = command.communicate(timeout=20)
+    assert (command.returncode, out, err) == (0, b"s3://bucket/\\xe9\n", b"")
+
+
+def test_help_and_version_load_nothing_that_they_do_not_need() -> None:
+    """So that the shell is not kept waiting."""
+    script = "import sys; from s3kv.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "--version"], capture_output=True, text=True, check=True, timeout=30
+    )
+    loaded = set(ended.stdout.split())
+    heavy = {"boto3", "botocore", "requests", "urllib3", "ssl", "asyncio", "tqdm", "matplotlib", "logging"}
+    assert not loaded & (heavy | {"concurrent.futures", "s3kv.cli.moving", "s3kv.cli.bench.command"})
+
+
+def test_a_server_that_refuses_ends_a_process_with_its_status() -> None:
+    """Through the interpreter's own exit."""
+    with (
+        ScriptedServer(then=[Forever(READ, Send(error(403, "AccessDenied")))], lenient=True) as server,
+        process("cat", "s3://bucket/key", *at(server.url)) as command,
+    ):
+        out, err = command.communicate(timeout=20)
+    assert (command.returncode, out) == (3, b"")
+    assert err.startswith(b"s3kv: ")
+    assert b"Traceback" not in err

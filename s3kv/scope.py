@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,6 +14,7 @@ from .handle import Handle
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from queue import SimpleQueue
 
 H = TypeVar("H", bound=Handle)
 Item = TypeVar("Item")
@@ -102,6 +102,9 @@ class Crew(Generic[H]):
         Raises:
             StoreClosed: the store was closed meanwhile.
         """
+        # Not at import, which takes time, and most programs never get here.
+        from queue import SimpleQueue
+
         count = min(self._scope._find_executor().limit, _MOST_THREADS)
         waiting: dict[Future[Result], tuple[Item, int]] = {}
         done: SimpleQueue[Future[Result]] = SimpleQueue()
@@ -151,6 +154,8 @@ def _next(rest: Iterator[Item]) -> Iterator[Item]:
 
 def _take(done: SimpleQueue[Future[Any]]) -> Future[Any]:
     """The next that is done; a signal is seen while there is none."""
+    from queue import Empty
+
     while True:
         try:
             return done.get(timeout=LISTEN)

@@ -24,7 +24,6 @@ from .payload import PART_BYTES as UPLOADED_AT_ONCE
 from .progress import Progress, show_progress
 from .reading import PART_BYTES as DOWNLOADED_AT_ONCE
 from .scope import Crew
-from .tables import table
 from .values import ListEntry, TimestampedStorageGeneration
 
 # Gives the turn to hash a piece of a file.
@@ -64,6 +63,8 @@ class TransferReport(NamedTuple):
 
     def _repr_html_(self) -> str:
         """A table, for notebooks."""
+        from .tables import table
+
         return table(("", "count"), self._counts())
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
+from ..executor import LISTEN
 from ..keys import check_key
 from ..local_files import check_name
 from ..progress import Progress
@@ -116,8 +118,36 @@ def put(options: Namespace) -> None:
 
 def _put_stream(place: Place, file: BinaryIO, options: Namespace) -> str:
     return place.store.put(
-        place.key, file, if_absent=options.if_absent, content_type=options.content_type
+        place.key, _patient(file), if_absent=options.if_absent, content_type=options.content_type
     ).generation
+
+
+class _Pipe:
+    """A file of the system's that may keep its reader waiting, but not from seeing Ctrl-C.
+
+    A signal that comes right before a read is seen, but does not end the read.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read(self, size: int) -> bytes:
+        """What there is, at most so many bytes, and at least one; none at the end."""
+        while not select.select([self._descriptor], [], [], LISTEN)[0]:
+            continue
+        return os.read(self._descriptor, size)
+
+
+def _patient(file: BinaryIO) -> BinaryIO | _Pipe:
+    """The file, or what reads from it without being deaf meanwhile."""
+    try:
+        descriptor = file.fileno()
+        mode = os.fstat(descriptor).st_mode
+    except (OSError, ValueError):
+        # It is none of the system's.
+        return file
+    # Windows can wait for nothing but sockets so.
+    return file if stat.S_ISREG(mode) or os.name != "posix" else _Pipe(descriptor)
 
 
 def _put_folder(places: Places, options: Namespace) -> None:

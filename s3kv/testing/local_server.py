@@ -6,16 +6,13 @@ import os
 import secrets
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import S3KVError
 from ..spec.bucket import check_bucket
 from ..store import Store
+from .moto_server import Moto, MotoProcess, MotoThread
 from .opened import Opened
-from .quiet import QUIET
-
-if TYPE_CHECKING:
-    from moto.server import ThreadedMotoServer
 
 _REGION = "us-east-1"
 
@@ -25,11 +22,13 @@ class LocalServer:
 
     The bucket may be read and written without credentials, and with any. Everything is kept in memory,
     and forgotten at the end of the block, which also closes the stores of :meth:`store`. Several servers
-    may run at the same time; all of one process share moto's memory, so each needs a bucket of its own
+    may run at the same time; those in this process share moto's memory, so each needs a bucket of its own
     name, which it has unless one is given. A server may be started again, empty, after its block.
 
     Args:
         bucket: The name of the bucket; default: a new one.
+        in_process: Run it in a thread of this process; False: in a process of its own, which takes no
+            turns at this interpreter's lock, and starts in a second or two. Default True.
 
     Raises:
         SpecError: the name cannot be a bucket's.
@@ -56,37 +55,21 @@ class LocalServer:
                 client.put_object(Bucket=server.bucket, Key="a/greeting", Body=b"hello")
     """
 
-    def __init__(self, bucket: str | None = None) -> None:
+    def __init__(self, bucket: str | None = None, *, in_process: bool = True) -> None:
         if bucket is not None:
             check_bucket(bucket)
         self._bucket = f"local-{secrets.token_hex(4)}" if bucket is None else bucket
+        self._in_process = in_process
         self._opened = Opened()
         # Set while it runs; only the thread that enters and leaves the block changes them.
-        self._server: ThreadedMotoServer | None = None
-        self._endpoint = ""
+        self._server: Moto | None = None
         self._owner = 0
 
     def __enter__(self) -> LocalServer:
         if self._server is not None:
             raise S3KVError("the local server is running already: each block has a LocalServer of its own")
-        try:
-            from moto.server import ThreadedMotoServer
-        except ImportError as error:
-            raise S3KVError(
-                "the local server needs the 'server' extra: pip install 's3kv[server]'"
-            ) from error
-        # A line for every request would bury what the user prints.
-        QUIET.begin()
-        try:
-            server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-            server.start()
-        except BaseException:
-            QUIET.end()
-            raise
-        self._server = server
+        self._server = MotoThread() if self._in_process else MotoProcess()
         self._owner = os.getpid()
-        host, port = server.get_host_and_port()
-        self._endpoint = f"http://{host}:{port}"
         try:
             self._create_bucket()
         except BaseException:
@@ -102,24 +85,22 @@ class LocalServer:
             return
         self._opened.close()
         try:
-            self._forget_bucket()
+            if self._in_process:
+                self._forget_bucket()
         finally:
             self._stop()
 
     def _stop(self) -> None:
         server, self._server = self._server, None
         assert server is not None
-        try:
-            server.stop()
-        finally:
-            QUIET.end()
+        server.stop()
 
     def _create_bucket(self) -> None:
         status, _ = self._ask("HEAD")
         if status == 200:
             raise S3KVError(
-                f"a bucket named {self._bucket!r} is in moto's memory already, which all local servers of "
-                "a process share: give each another name, or none"
+                f"a bucket named {self._bucket!r} is in moto's memory already, which all local servers in "
+                "this process share: give each another name, or none"
             )
         # Public, so that neither reading nor writing needs credentials.
         status, body = self._ask("PUT", headers={"x-amz-acl": "public-read-write", "Content-Length": "0"})
@@ -140,7 +121,7 @@ class LocalServer:
         """Ask for something about the bucket."""
         from http.client import HTTPConnection
 
-        connection = HTTPConnection(self._endpoint.removeprefix("http://"), timeout=60)
+        connection = HTTPConnection(self.endpoint.removeprefix("http://"), timeout=60)
         try:
             connection.request(method, f"/{self._bucket}", headers=headers or {})
             answer = connection.getresponse()
@@ -162,7 +143,7 @@ class LocalServer:
         """
         if self._server is None:
             raise S3KVError("the local server is not running: use it as `with LocalServer() as server:`")
-        return self._endpoint
+        return self._server.endpoint
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -191,5 +172,5 @@ class LocalServer:
         return self._opened.add(Store(self.spec, **members))
 
     def __repr__(self) -> str:
-        where = "not running" if self._server is None else f"at {self._endpoint}"
+        where = "not running" if self._server is None else f"at {self._server.endpoint}"
         return f"<LocalServer {where}, bucket {self._bucket!r}>"

@@ -51,7 +51,7 @@ def keys(folder: Folder) -> Iterator[Callable[[], list[str]]]:
 def test_bench_measures_and_says_what_limits(
     run: Run, folder: Folder, keys: Callable[[], list[str]]
 ) -> None:
-    """Rates, latencies and bandwidth; with everything under a prefix of its own, which is gone afterwards."""
+    """Rates, latencies and bandwidth; what it writes is under a prefix of its own, and gone afterwards."""
     ended = run("bench", folder.url(), "--seconds", "0.05", "--size", "1000", "--concurrency", "3")
     assert ended.status == 0
     for words in (

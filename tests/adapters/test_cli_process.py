@@ -12,13 +12,26 @@ from collections.abc import Callable
 import pytest
 
 from tests.adapters.cli_helpers import at, process
-from tests.wire.memory_s3 import MemoryS3, Stored
-from tests.wire.scripted import HOLD, READ, Forever, ScriptedServer, Send, answer, error, listing
+from tests.wire.memory_s3 import MemoryS3, Stored, Upload, part_of
+from tests.wire.scripted import (
+    HOLD,
+    READ,
+    Forever,
+    Peer,
+    Recorded,
+    ScriptedServer,
+    Send,
+    answer,
+    error,
+    listing,
+)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and pipes are as POSIX has them")
 
 # Of "interrupted", which comes at once; the end of the interpreter is part of it.
 SOON = 2.0
+
+ZEROS = '"00000000000000000000000000000000"'
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -137,16 +150,20 @@ def test_standard_input_is_sent_as_it_comes_with_little_memory() -> None:
 
 
 class Counting(MemoryS3):
-    """A bucket that counts bytes, and keeps none."""
+    """A bucket that counts the bytes of parts, and keeps none."""
 
     size = 0
 
-    def _part(self, request: object, upload: object) -> bytes:
-        self.size += len(request.body)  # type: ignore[attr-defined]
-        number = len(upload.parts) + 1  # type: ignore[attr-defined]
-        upload.parts[number] = (b"", '"e"')  # type: ignore[attr-defined]
-        request.server_keeps_nothing = True if False else None  # type: ignore[attr-defined]
-        return answer(200, b"", 'ETag: "e"')
+    def run(self, peer: Peer) -> None:
+        super().run(peer)
+        with peer.server.lock:
+            peer.requests.clear()
+            peer.server.requests.clear()
+
+    def _part(self, request: Recorded, upload: Upload) -> bytes:
+        self.size += len(request.body)
+        upload.parts[part_of(request)] = (b"", ZEROS)
+        return answer(200, b"", f"ETag: {ZEROS}")
 
 
 def test_without_standard_output_what_writes_fails() -> None:

@@ -79,10 +79,10 @@ def test_the_notebook_of_a_chunked_array() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a kernel is interrupted in another way there")
 def test_an_interrupted_cell_gives_the_prompt_back() -> None:
-    """At once, whatever it was waiting for; the next cell works."""
+    """At once, whatever it was waiting for (a minute, otherwise); the next cell works."""
     found = run("interrupt_cells.py")
     assert found.keys() == {"get", "get_many", "futures", "doctor"}
     for name, cell in found.items():
         assert cell["error"] == "KeyboardInterrupt", name
-        assert cell["seconds"] < 2.5, name
+        assert cell["seconds"] < 5, name
         assert cell["after"] == "", name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import re
 from pathlib import Path
@@ -39,12 +40,28 @@ def test_every_member_has_a_section_of_its_own_and_no_other_has() -> None:
 
 
 def test_every_kind_of_credentials_is_documented_with_its_members() -> None:
-    """In the reference; the README has all kinds too."""
+    """In the reference; the guide has all kinds too."""
     documented = {row[0].strip("`"): row[1] for row in rows(PAGES["spec.md"]) if row[0].strip("`") in TYPES}
     assert {kind: re.findall(r"`(\w+)`", members) for kind, members in documented.items()} == {
         kind: list(members) for kind, members in TYPES.items()
     }
-    assert set(TYPES) <= {row[0].strip("`") for row in rows(PAGES["README.md"])}
+    assert set(TYPES) <= {row[0].strip("`") for row in rows(PAGES["guide.md"])}
+
+
+def test_every_error_is_in_the_guide() -> None:
+    """In its table, with the built-in error that it is, too."""
+    table = PAGES["guide.md"].partition("| error | when |")[2].partition("\n\n")[0]
+    usual = {KeyError, ValueError, PermissionError, ConnectionError, TimeoutError}
+    named: set[type] = set()
+    for row in rows(table):
+        names = re.findall(r"`(\w+)`", row[0])
+        kinds = {getattr(s3kv, name) for name in names if name in s3kv.__all__}
+        built_in = {getattr(builtins, name) for name in names if name not in s3kv.__all__}
+        assert [kind for kind in kinds if usual & set(kind.__mro__) != built_in] == []
+        named |= kinds
+    public = [getattr(s3kv, name) for name in s3kv.__all__]
+    every = {kind for kind in public if isinstance(kind, type) and issubclass(kind, s3kv.S3KVError)}
+    assert named == every - {s3kv.S3KVError}
 
 
 def test_the_documented_defaults_are_those_of_the_code() -> None:
@@ -89,9 +106,39 @@ def test_every_environment_variable_that_the_code_reads_is_documented() -> None:
     assert read <= documented
 
 
-def test_the_pages_link_to_files_that_there_are() -> None:
-    """Relative links only; the others are of the Web."""
-    for page, text in PAGES.items():
-        folder = ROOT if page == "README.md" else ROOT / "docs"
-        for target in re.findall(r"\]\((?!http)([^)#]+)", text):
-            assert (folder / target).exists(), f"{page} links to {target}"
+def links(page: str) -> list[tuple[Path, str]]:
+    """The files of this repository that a page links to, each with the heading there, if it says one."""
+    own = ROOT / page if page == "README.md" else ROOT / "docs" / page
+    found = re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", PAGES[page])
+    return [((own.parent / target).resolve() if target else own, anchor) for target, anchor in found]
+
+
+def anchors(text: str) -> set[str]:
+    """What links may say of the headings of a page: in lower case, hyphens for spaces, nothing else."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)", prose, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_a_page_links_to_what_there_is(page: str) -> None:
+    """Files, and headings of pages; the other links are of the Web."""
+    for target, anchor in links(page):
+        assert target.exists(), f"{page} links to {target.name}"
+        if anchor:
+            headings = anchors(target.read_text(encoding="utf-8"))
+            assert anchor in headings, f"{page} links to {target.name}#{anchor}"
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    """And so is every example."""
+    reached, ahead = set(), ["README.md"]
+    while ahead:
+        page = ahead.pop()
+        reached.add(page)
+        ahead += [
+            target.name for target, _ in links(page) if target.name in PAGES and target.name not in reached
+        ]
+    assert reached == set(PAGES)
+    linked = {target for page in PAGES for target, _ in links(page)}
+    assert ROOT / "examples" in linked

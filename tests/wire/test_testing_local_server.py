@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import errno
 import logging
 import os
 import pickle
+import socket
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -162,6 +166,55 @@ def test_what_was_logged_before_is_logged_afterwards() -> None:
     assert log.level == logging.ERROR
     quiet.end()
     assert log.level == logging.INFO
+
+
+def refused(endpoint: str) -> bool:
+    """Whether nobody is there any more."""
+    host, _, port = endpoint.removeprefix("http://").partition(":")
+    with socket.socket() as sock:
+        return sock.connect_ex((host, int(port))) == errno.ECONNREFUSED
+
+
+def test_it_may_run_in_a_process_of_its_own(server: LocalServer) -> None:
+    """Which shares nothing with this one, not even the names of buckets."""
+    with LocalServer(server.bucket, in_process=False) as other, server.store() as here:
+        store = other.store()
+        here["key"], store["key"] = b"here", b"there"
+        assert (here["key"], store["key"]) == (b"here", b"there")
+        endpoint = other.endpoint
+    assert refused(endpoint)
+
+
+def test_a_process_of_its_own_ends_with_whoever_started_it() -> None:
+    """However that ends."""
+    code = """
+import os
+from s3kv.testing import LocalServer
+print(LocalServer(in_process=False).__enter__().endpoint, flush=True)
+os._exit(1)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    end = time.monotonic() + 10
+    while not refused(run.stdout.strip()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("raise SystemExit('no room')", "the local server did not start: no room"),
+        ("pass", "the local server did not start: it ended"),
+        ("print('missing')", r"pip install 's3kv\[server\]'"),
+    ],
+)
+def test_a_process_that_does_not_start_is_an_error(
+    program: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what it said."""
+    monkeypatch.setattr("s3kv.testing.moto_server._PROGRAM", program)
+    with pytest.raises(s3kv.S3KVError, match=message):
+        LocalServer(in_process=False).__enter__()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -370,7 +370,7 @@ class DeadlineExceeded(S3KVError, TimeoutError):
         ...     s3kv_faults.store(timeout=0.05).get("a.txt")
         ... except TimeoutError as error:
         ...     print(repr(error))
-        DeadlineExceeded("the store's timeout passed after trying once...")
+        DeadlineExceeded("the store's timeout passed...")
     """
 
 

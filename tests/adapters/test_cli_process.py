@@ -22,7 +22,6 @@ from tests.wire.scripted import (
     ScriptedServer,
     Send,
     answer,
-    error,
     listing,
 )
 
@@ -56,8 +55,6 @@ def interrupted(command: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     "arguments",
     [
         ["cat", "s3://bucket/key"],
-        ["ls", "-r", "s3://bucket/"],
-        ["put", __file__, "s3://bucket/key"],
         ["get", "s3://bucket/key", "{path}/new"],
         ["put", "-r", os.path.dirname(__file__), "s3://bucket/", "--all"],
     ],
@@ -80,7 +77,7 @@ def test_ctrl_c_while_standard_input_says_nothing() -> None:
         assert command.stdin is not None
         command.stdin.write(bytes(9 * 1024**2))
         command.stdin.flush()
-        until(lambda: bool(bucket.uploads))
+        until(lambda: any(upload.parts for upload in bucket.uploads.values()))
         command.send_signal(signal.SIGINT)
         sent = time.monotonic()
         assert command.wait(timeout=10) == 130
@@ -93,7 +90,7 @@ def test_ctrl_c_while_standard_input_says_nothing() -> None:
 
 
 def test_a_reader_that_has_had_enough_ends_it_quietly() -> None:
-    """As head does with cat, and a pager with ls."""
+    """As head does with cat."""
     bucket = MemoryS3()
     bucket.objects["key"] = Stored(bytes(1_000_000))
     with bucket.server() as server, process("cat", "s3://bucket/key", *at(server.url)) as command:
@@ -103,32 +100,31 @@ def test_a_reader_that_has_had_enough_ends_it_quietly() -> None:
         command.stdout.close()
         assert command.stderr.read() == b""
         assert command.wait(timeout=10) == 130
-    endless = [
-        Forever(READ, Send(listing(*(f"{'x' * 100}{number}" for number in range(1000)), token="t1")))
-    ]
-    tokens = iter(range(1000))
-    pages = [
-        step
-        for _ in range(50)
-        for step in (READ, Send(listing(*(f"k{n}" for n in range(1000)), token=f"t{next(tokens)}")))
-    ]
+
+
+def test_a_pager_that_is_left_ends_the_listing() -> None:
+    """However long it would be."""
+    keys = [f"{number:0100}" for number in range(1000)]
+    pages = (Send(listing(*keys, token=f"t{number}")) for number in range(100))
     with (
-        ScriptedServer(pages, then=endless, lenient=True) as server,
+        ScriptedServer([step for page in pages for step in (READ, page)], lenient=True) as server,
         process("ls", "-r", "s3://bucket/", *at(server.url)) as command,
     ):
         assert command.stdout is not None
         assert command.stderr is not None
-        assert command.stdout.readline() == b"s3://bucket/k0\n"
+        assert command.stdout.readline() == f"s3://bucket/{keys[0]}\n".encode()
         command.stdout.close()
         assert command.stderr.read() == b""
         assert command.wait(timeout=10) == 130
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the most that was in memory is told by Linux only")
 def test_standard_input_is_sent_as_it_comes_with_little_memory() -> None:
     """However much it is: ten parts of 8 MiB at a time."""
-    size = 256 * 1024**2
-    script = "import resource, sys; from s3kv.cli.main import main; code = main(sys.argv[1:]);"
-    script += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+    size = 160 * 1024**2
+    script = "import sys; from s3kv.cli.main import main; code = main(sys.argv[1:]);"
+    # Not what getrusage tells, which counts the process that this one was forked from.
+    script += "print(*open('/proc/self/status')); sys.exit(code)"
     bucket = Counting()
     with (
         bucket.server() as server,
@@ -145,8 +141,8 @@ def test_standard_input_is_sent_as_it_comes_with_little_memory() -> None:
         out, _ = command.communicate(timeout=60)
     assert command.returncode == 0
     assert bucket.size == size
-    most = int(out) * (1 if sys.platform == "darwin" else 1024)
-    assert most < 230 * 1024**2
+    (most,) = (int(line.split()[1]) for line in out.splitlines() if b"VmHWM" in line)
+    assert most < 140 * 1024
 
 
 class Counting(MemoryS3):
@@ -222,15 +218,3 @@ def test_help_and_version_load_nothing_that_they_do_not_need() -> None:
     loaded = set(ended.stdout.split())
     heavy = {"boto3", "botocore", "requests", "urllib3", "ssl", "asyncio", "tqdm", "matplotlib", "logging"}
     assert not loaded & (heavy | {"concurrent.futures", "s3kv.cli.moving", "s3kv.cli.bench.command"})
-
-
-def test_a_server_that_refuses_ends_a_process_with_its_status() -> None:
-    """Through the interpreter's own exit."""
-    with (
-        ScriptedServer(then=[Forever(READ, Send(error(403, "AccessDenied")))], lenient=True) as server,
-        process("cat", "s3://bucket/key", *at(server.url)) as command,
-    ):
-        out, err = command.communicate(timeout=20)
-    assert (command.returncode, out) == (3, b"")
-    assert err.startswith(b"s3kv: ")
-    assert b"Traceback" not in err

@@ -63,7 +63,6 @@ def test_an_example_runs_in_a_folder_of_somebody_s_bucket(local_server: LocalSer
     with local_server.store(path="folder/") as store:
         store["mine"] = b"1"
         run("quickstart.py", f"s3://{local_server.bucket}/folder/", **variables)
-        run("locks.py", f"s3://{local_server.bucket}/folder/", **variables)
         assert dict(store.items()) == {"mine": b"1"}
     with local_server.store() as store:
         before = store.list()

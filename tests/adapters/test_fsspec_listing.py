@@ -314,6 +314,20 @@ def test_an_object_whose_key_ends_with_a_slash_marks_a_folder(
     assert behind.list() == ["m/", "m/x"]
 
 
+def test_an_object_is_not_hidden_by_what_marks_a_folder_of_its_name(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str
+) -> None:
+    """At any depth."""
+    behind.put_many({"a": b"1", "a/": b"", "a/b": b"2"})
+    for depth in (None, 2):
+        found = fs.find(place, maxdepth=depth, withdirs=True, detail=True)
+        assert {path.removeprefix(place): info["type"] for path, info in found.items()} == {
+            "": "directory",
+            "/a": "file",
+            "/a/b": "file",
+        }
+
+
 def test_what_is_in_a_nameless_folder_is_listed_with_what_is_around_it(
     fs: S3KVFileSystem, behind: s3kv.Store, place: str
 ) -> None:
@@ -358,6 +372,8 @@ def test_with_a_cache_a_listing_is_asked_for_once(
     caching.ls(tree, refresh=True)
     caching.info(f"{tree}/dd", refresh=True)
     assert asked(proxy) == ["ListObjectsV2", "ListObjectsV2", "HeadObject"]
+    caching.ls(f"{tree}/dd")
+    assert not caching.isdir(f"{tree}/dd")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,36 @@ def test_a_look_at_the_object_is_for_ranges_that_need_one(
     assert asked(proxy) == requests
 
 
+def test_an_object_that_is_replaced_meanwhile_gives_no_more_than_was_asked_for(
+    proxied: S3KVFileSystem, proxy: FaultProxy, path: str
+) -> None:
+    """It was too short at the first look, and long at the second."""
+    proxy.inject(Answer.error(416, "InvalidRange"), operation="GetObject")
+    assert proxied.cat_file(path, 5, 10) == BYTES[5:10]
+    assert asked(proxy) == ["GetObject", "GetObject"]
+
+
+def test_a_range_from_the_end_is_of_the_version_that_was_measured(
+    fs: S3KVFileSystem, behind: s3kv.Store, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or of the next one, measured again; never of one with the limits of another."""
+    stat = s3kv.Store.stat
+    later = [bytes(300)]
+
+    def measure(self: s3kv.Store, key: Any) -> Any:
+        info = stat(self, key)
+        if later:
+            behind["object"] = later.pop()
+        return info
+
+    monkeypatch.setattr(s3kv.Store, "stat", measure)
+    assert fs.cat_file(path, -250, -1) == bytes(249)
+    monkeypatch.setattr("s3kv.fsspec.contents._MOST_CHANGES", 1)
+    later.append(BYTES)
+    with pytest.raises(OSError, match="again and again"):
+        fs.cat_file(path, -250, -1)
+
+
 def test_ranges_close_together_are_fetched_together(
     proxied: S3KVFileSystem, proxy: FaultProxy, path: str
 ) -> None:

@@ -271,9 +271,12 @@ def test_a_file_that_cannot_be_finished_raises_and_leaves_nothing(
 
 
 def test_ctrl_c_while_parts_are_under_way_gives_the_prompt_back(
-    proxied: S3KVFileSystem, proxy: FaultProxy, place: str, small: None
+    proxy: FaultProxy, place: str, small: None
 ) -> None:
-    """However long the store takes; the upload is forgotten behind it."""
+    """However long the store takes; the upload is forgotten behind it, though there is one request at a time."""
+    [proxied] = opening = [
+        S3KVFileSystem(**storage_options(proxy), s3_request_concurrency={"limit": 1})
+    ]
     stall = proxy.inject(Stall(), operation="UploadPart", times=None)
 
     def interrupt() -> None:

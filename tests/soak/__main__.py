@@ -12,7 +12,8 @@ import argparse
 import sys
 import time
 
-from .run import SERVERS, soak
+from .run import soak
+from .servers import NAMES
 
 
 def main() -> int:
@@ -22,7 +23,7 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=600, help="how long (600)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="default: another each time")
-    parser.add_argument("--server", choices=SERVERS, default="memory", help="in front of which (memory)")
+    parser.add_argument("--server", choices=NAMES, default="memory", help="in front of which (memory)")
     parser.add_argument("--threads", type=int, default=6, help="how many (6)")
     arguments = parser.parse_args()
     report = soak(arguments.server, arguments.seconds, arguments.seed, arguments.threads, tell=True)

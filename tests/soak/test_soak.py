@@ -14,6 +14,7 @@ def test_nothing_is_lost_or_made_up_in_the_long_run(server: str, seconds: float)
     print(report)
     assert report.wrong == []
     assert report.grown == []
+    assert report.maybes["RetriesExhausted"] == 0
     # Enough was done, and enough went wrong of every kind.
     assert report.operations.total() > 100
     assert len(report.operations) >= 15

@@ -39,11 +39,9 @@ _FAULTS: list[tuple[Fault, float]] = [
     (Stall(0.1, at=100), 5),
     (Throttle(500_000), 3),
 ]
-# And this many are cut at some byte, of the answer and of its body.
+# And this many of a thousand are cut at one of these bytes, of the answer or of its body.
 _CUTS = 60
 _PLACES = (0, 1, 5, 30, 100, 150, 250, 400, 1000, 10_000, 70_000)
-# Of so many requests in all one is disturbed; for people.
-SHARE = (sum(often for _, often in _FAULTS) + _CUTS) / 1000
 
 
 def gather(proxy: FaultProxy, seed: int) -> list[Injection]:

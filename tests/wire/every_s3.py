@@ -21,10 +21,11 @@ class EveryS3(MemoryS3):
 
     def hold(self, **objects: bytes) -> None:
         """Have these objects and no others, and no history."""
-        self.objects = {key: Stored(value) for key, value in objects.items()}
-        self.uploads.clear()
-        self.applied.clear()
-        self.aborted.clear()
+        with self._lock:
+            self.objects = {key: Stored(value) for key, value in objects.items()}
+            self.uploads.clear()
+            self.applied.clear()
+            self.aborted.clear()
 
     @property
     def values(self) -> dict[str, bytes]:

@@ -219,6 +219,17 @@ MEMBERS: dict[str, Any] = {
 }
 
 
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have values of 32 KiB be sent in several parts, and those of 128 KiB be read so."""
+    monkeypatch.setattr("s3kv.payload.PART_BYTES", 32 * KIB)
+    monkeypatch.setattr("s3kv.payload._MIB", KIB)
+    for module in ("payload", "writing", "many"):
+        monkeypatch.setattr(f"s3kv.{module}.LARGE_VALUE", 32 * KIB)
+    monkeypatch.setattr("s3kv.reading.PART_BYTES", 64 * KIB)
+    monkeypatch.setattr("s3kv.files.PART_BYTES", 64 * KIB)
+    monkeypatch.setattr("s3kv.buffers.LARGE", 64 * KIB)
+
+
 @contextlib.contextmanager
 def benching(
     folder: Path, monkeypatch: pytest.MonkeyPatch, bucket: EveryS3 | None = None, **members: Any
@@ -230,13 +241,7 @@ def benching(
         bucket: The bucket, if not a new one.
         **members: How the store differs.
     """
-    monkeypatch.setattr("s3kv.payload.PART_BYTES", 32 * KIB)
-    monkeypatch.setattr("s3kv.payload._MIB", KIB)
-    for module in ("payload", "writing", "many"):
-        monkeypatch.setattr(f"s3kv.{module}.LARGE_VALUE", 32 * KIB)
-    monkeypatch.setattr("s3kv.reading.PART_BYTES", 64 * KIB)
-    monkeypatch.setattr("s3kv.files.PART_BYTES", 64 * KIB)
-    monkeypatch.setattr("s3kv.buffers.LARGE", 64 * KIB)
+    small_parts(monkeypatch)
     bucket = EveryS3() if bucket is None else bucket
     with (
         bucket.server() as server,

@@ -147,7 +147,8 @@ class SingleKey(Writing, Reading):
         Warning:
             Amazon S3 decides on a condition in the moment of the write. Other stores need not, nor even
             replace an object atomically: they are looked at first as well (see ``use_conditional_write``),
-            and of two writers at the same moment both may win. ``doctor(write=True)`` finds out.
+            and of two writers at the same moment both may win. ``doctor(write=True)`` finds out those that
+            ignore conditions.
 
         Args:
             key: The key.

@@ -82,8 +82,8 @@ class Text(io.TextIOWrapper):
     """
 
     def __init__(self, file: Any, **options: Any) -> None:
-        super().__init__(file, **options)
         self._file = file
+        super().__init__(file, **options)
 
     def discard(self) -> None:
         """Forget all that was written."""

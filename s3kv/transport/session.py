@@ -11,6 +11,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
+from http.client import HTTPException, IncompleteRead, RemoteDisconnected
 from time import monotonic
 from typing import Any
 
@@ -81,6 +82,8 @@ class SessionTransport:
             ) from error
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             raise _connection_failure(request, error) from error
+        except requests.exceptions.InvalidHeader as error:
+            raise MalformedResponse(f"the answer breaks HTTP: {error}") from error
         except (requests.exceptions.RequestException, urllib3_errors.HTTPError, UnicodeError) as error:
             raise TransportError(f"the session could not send: {error}", reason="proxy") from error
         began(answer)
@@ -224,9 +227,13 @@ def _refuse_rewriting(url: str, proxies: Any) -> None:
         )
 
 
-def _connection_failure(request: WireRequest, error: Exception) -> TransportError:
+def _connection_failure(request: WireRequest, error: Exception) -> TransportError | MalformedResponse:
     cause: Any = error.args[0] if error.args else error
     cause = getattr(cause, "reason", cause)
+    inner = cause.args[-1] if isinstance(cause, urllib3_errors.ProtocolError) and cause.args else None
+    # That the peer hung up without an answer is one of these to http.client.
+    if isinstance(inner, HTTPException) and not isinstance(inner, (RemoteDisconnected, IncompleteRead)):
+        return MalformedResponse(f"the answer breaks HTTP: {inner!r:.100}")
     if isinstance(cause, urllib3_errors.NewConnectionError):
         return TransportError(f"cannot connect to {request.origin}: {cause}", reason="connect")
     return TransportError(f"the connection to {request.origin} broke: {error}", reason="closed", sent=True)

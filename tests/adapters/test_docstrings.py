@@ -190,6 +190,12 @@ def test_every_parameter_and_result_is_described(name: str) -> None:
     assert ("Returns" in parts) != nothing
 
 
+@pytest.mark.parametrize("kind", [s3kv.Store, s3kv.Context, s3kv.Spec, s3kv.KeyRange])
+def test_what_users_make_says_what_of(kind: type) -> None:
+    """Each argument, in order."""
+    assert entries(sections(kind)["Args"]) == parameters(kind)
+
+
 @pytest.mark.parametrize("name", [*CLASSES, *MEMBERS])
 def test_every_error_that_is_named_exists(name: str) -> None:
     """An exception of s3kv's, or of Python's."""

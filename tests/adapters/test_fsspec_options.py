@@ -134,6 +134,15 @@ def test_the_timeout_is_that_of_each_operation(
     slow.close()
 
 
+def test_without_credentials_there_is_no_permission(options: dict[str, Any], place: str) -> None:
+    """A PermissionError that says who was asked."""
+    made = S3KVFileSystem(**{**options, "aws_credentials": {"type": "environment"}})
+    with pytest.raises(PermissionError, match="AWS_ACCESS_KEY_ID") as caught:
+        made.info(f"{place}/k")
+    assert isinstance(caught.value.__cause__, s3kv.CredentialsError)
+    made.close()
+
+
 # ---------------------------------------------------------------- shared
 
 

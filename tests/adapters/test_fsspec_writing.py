@@ -7,22 +7,32 @@ import io
 import os
 import pickle
 import random
+import re
 import signal
 import subprocess
 import sys
 import threading
+import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore import UNSIGNED
-from botocore.config import Config
 
 import s3kv
 from s3kv.fsspec import S3KVFileSystem
 from s3kv.testing import Answer, DropResponse, FaultProxy, LocalServer, Stall
-from tests.adapters.fsspec_fixtures import asked, behind, fs, options, place, proxied, proxy
+from tests.adapters.fsspec_fixtures import (
+    asked,
+    behind,
+    fs,
+    opened,
+    options,
+    place,
+    proxied,
+    proxy,
+    storage_options,
+)
 
 __all__ = ["behind", "fs", "options", "place", "proxied", "proxy"]
 
@@ -39,19 +49,18 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def uploads(local_server: LocalServer, place: str) -> Iterator[Callable[[], list[str]]]:
+def uploads(local_server: LocalServer, place: str) -> Callable[[], list[str]]:
     """Return what tells the keys of uploads that were begun, and neither completed nor aborted."""
-    config = Config(signature_version=UNSIGNED, s3={"addressing_style": "path"})
-    client = boto3.client("s3", endpoint_url=local_server.endpoint, region_name="us-east-1", config=config)
+    url = f"{local_server.endpoint}/{local_server.bucket}?uploads"
     prefix = place.partition("/")[2]
 
     def listed() -> list[str]:
-        found = client.list_multipart_uploads(Bucket=local_server.bucket)
-        client.close()
-        return [each["Key"] for each in found.get("Uploads", []) if each["Key"].startswith(f"{prefix}/")]
+        with urllib.request.urlopen(url) as answer:
+            text = answer.read().decode()
+        assert "<ListMultipartUploadsResult" in text
+        return re.findall(f"<Key>{prefix}/(.*?)</Key>", text)
 
-    yield listed
-    client.close()
+    return listed
 
 
 def noise(size: int) -> bytes:
@@ -270,13 +279,16 @@ def test_a_file_that_cannot_be_finished_raises_and_leaves_nothing(
     assert uploads() == []
 
 
+@pytest.fixture
+def one_at_a_time(proxy: FaultProxy) -> Iterator[S3KVFileSystem]:
+    """Return a file system that sends one request at a time, through the proxy."""
+    yield from opened({**storage_options(proxy), "s3_request_concurrency": {"limit": 1}})
+
+
 def test_ctrl_c_while_parts_are_under_way_gives_the_prompt_back(
-    proxy: FaultProxy, place: str, small: None
+    one_at_a_time: S3KVFileSystem, proxy: FaultProxy, place: str, small: None
 ) -> None:
-    """However long the store takes; the upload is forgotten behind it, though there is one request at a time."""
-    [proxied] = opening = [
-        S3KVFileSystem(**storage_options(proxy), s3_request_concurrency={"limit": 1})
-    ]
+    """However long the store takes; behind it, the parts give way to what has the upload forgotten."""
     stall = proxy.inject(Stall(), operation="UploadPart", times=None)
 
     def interrupt() -> None:
@@ -290,7 +302,7 @@ def test_ctrl_c_while_parts_are_under_way_gives_the_prompt_back(
             file.write(bytes(PART))
 
     thread = threading.Thread(target=interrupt)
-    file = proxied.open(f"{place}/k", "wb")
+    file = one_at_a_time.open(f"{place}/k", "wb")
     with pytest.raises(KeyboardInterrupt):
         write()
     thread.join()
@@ -298,7 +310,7 @@ def test_ctrl_c_while_parts_are_under_way_gives_the_prompt_back(
     while "AbortMultipartUpload" not in asked(proxy):
         thread.join(0.01)
     proxy.clear()
-    assert proxied.find(place) == []
+    assert one_at_a_time.find(place) == []
 
 
 def test_closing_the_file_system_ends_a_file(
@@ -312,6 +324,27 @@ def test_closing_the_file_system_ends_a_file(
         file.close()
     assert uploads() == []
     assert behind.list() == []
+
+
+def test_closing_the_file_system_ends_a_file_that_waits(
+    one_at_a_time: S3KVFileSystem, proxy: FaultProxy, place: str, small: None
+) -> None:
+    """However long the store would take."""
+    stall = proxy.inject(Stall(), operation="UploadPart", times=None)
+
+    def end() -> None:
+        while not stall.hits:
+            pass
+        one_at_a_time.close()
+
+    thread = threading.Thread(target=end)
+    file = one_at_a_time.open(f"{place}/k", "wb")
+    thread.start()
+    file.write(bytes(PART))
+    with pytest.raises(s3kv.S3KVError, match="closed"):
+        file.close()
+    thread.join()
+    proxy.clear()
 
 
 # ---------------------------------------------------------------- modes
@@ -544,8 +577,10 @@ def test_a_forked_child_leaves_its_parents_file_alone(
         try:
             with pytest.raises(ValueError, match="another process"):
                 file.write(b"1")
-            del file
-            gc.collect()
+            with warnings.catch_warnings(record=True) as told:
+                del file
+                gc.collect()
+            assert not told
             with fs.open(f"{place}/child", "wb") as own:
                 own.write(b"2")
             status = 0
@@ -556,6 +591,17 @@ def test_a_forked_child_leaves_its_parents_file_alone(
     file.close()
     assert behind["k"] == bytes(PART) + b"3"
     assert behind["child"] == b"2"
+
+
+@pytest.mark.parametrize("wrong", [{"compression": "none such"}, {"encoding": "none such"}])
+def test_a_file_that_cannot_be_wrapped_is_not_left_open(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, wrong: dict[str, str]
+) -> None:
+    """Nor written."""
+    with pytest.raises((ValueError, LookupError), match="none such"):
+        fs.open(f"{place}/k", "w", **wrong)
+    gc.collect()
+    assert behind.list() == []
 
 
 def test_what_a_file_that_is_written_cannot_do(fs: S3KVFileSystem, place: str) -> None:

@@ -73,4 +73,4 @@ def serving(name: str) -> Iterator[Running]:
             patch.setenv("AWS_ACCESS_KEY_ID", process.info.access_key)
             patch.setenv("AWS_SECRET_ACCESS_KEY", process.info.secret_key)
             members["aws_credentials"] = {"type": "environment"}
-            yield process.info.endpoint, members, lambda: None
+            yield Running(process.info.endpoint, members, lambda: None, name != "moto")

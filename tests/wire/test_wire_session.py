@@ -454,3 +454,22 @@ def test_a_store_with_a_session_does_not_pickle(store: s3kv.Store, mock: respons
     """A session may hold secrets; the error says so."""
     with pytest.raises(TypeError, match="session"):
         pickle.dumps(store)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 200 + b"\r\n",
+    ],
+    ids=["another protocol", "two lengths", "a long header", "many headers"],
+)
+def test_an_answer_that_is_not_http_is_not_asked_for_again(data: bytes, open_store: OpenStore) -> None:
+    """The built-in transport says so at once, and so does a session."""
+    with requests.Session() as session:
+        with ScriptedServer([READ, Send(data), CLOSE], lenient=True) as server:
+            with pytest.raises(s3kv.MalformedResponse, match="HTTP") as caught:
+                open_store(server, session=session).get("key")
+            assert caught.value.attempts == 1

@@ -11,7 +11,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable
-from http.client import HTTPException, IncompleteRead, RemoteDisconnected
+from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
 from time import monotonic
 from typing import Any
 
@@ -231,8 +231,11 @@ def _connection_failure(request: WireRequest, error: Exception) -> TransportErro
     cause: Any = error.args[0] if error.args else error
     cause = getattr(cause, "reason", cause)
     inner = cause.args[-1] if isinstance(cause, urllib3_errors.ProtocolError) and cause.args else None
-    # That the peer hung up without an answer is one of these to http.client.
-    if isinstance(inner, HTTPException) and not isinstance(inner, (RemoteDisconnected, IncompleteRead)):
+    # To http.client it is one of these as well that the peer hung up, before or in its answer.
+    hung_up = isinstance(inner, (RemoteDisconnected, IncompleteRead)) or (
+        isinstance(inner, BadStatusLine) and not inner.line.endswith("\n")
+    )
+    if isinstance(inner, HTTPException) and not hung_up:
         return MalformedResponse(f"the answer breaks HTTP: {inner!r:.100}")
     if isinstance(cause, urllib3_errors.NewConnectionError):
         return TransportError(f"cannot connect to {request.origin}: {cause}", reason="connect")

@@ -468,8 +468,8 @@ def test_a_store_with_a_session_does_not_pickle(store: s3kv.Store, mock: respons
 )
 def test_an_answer_that_is_not_http_is_not_asked_for_again(data: bytes, open_store: OpenStore) -> None:
     """The built-in transport says so at once, and so does a session."""
-    with requests.Session() as session:
-        with ScriptedServer([READ, Send(data), CLOSE], lenient=True) as server:
-            with pytest.raises(s3kv.MalformedResponse, match="HTTP") as caught:
-                open_store(server, session=session).get("key")
-            assert caught.value.attempts == 1
+    script = [READ, Send(data), CLOSE]
+    with requests.Session() as session, ScriptedServer(script, lenient=True) as server:
+        with pytest.raises(s3kv.MalformedResponse, match="HTTP") as caught:
+            open_store(server, session=session).get("key")
+        assert caught.value.attempts == 1

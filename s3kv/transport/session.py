@@ -233,7 +233,7 @@ def _connection_failure(request: WireRequest, error: Exception) -> TransportErro
     inner = cause.args[-1] if isinstance(cause, urllib3_errors.ProtocolError) and cause.args else None
     # To http.client it is one of these as well that the peer hung up, before or in its answer.
     hung_up = isinstance(inner, (RemoteDisconnected, IncompleteRead)) or (
-        isinstance(inner, BadStatusLine) and not inner.line.endswith("\n")
+        isinstance(inner, BadStatusLine) and not str(inner).endswith("\n")
     )
     if isinstance(inner, HTTPException) and not hung_up:
         return MalformedResponse(f"the answer breaks HTTP: {inner!r:.100}")

@@ -7,7 +7,7 @@ import pytest
 from .run import soak
 
 
-@pytest.mark.parametrize(("server", "seconds"), [("memory", 9), ("moto", 6)])
+@pytest.mark.parametrize(("server", "seconds"), [("memory", 8), ("moto", 5)])
 def test_nothing_is_lost_or_made_up_in_the_long_run(server: str, seconds: float) -> None:
     """Every answer is right, every object is there, and the process holds no more than it must."""
     report = soak(server, seconds, seed=20261123)

@@ -78,8 +78,8 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
     def doctor(self, *, write: bool = False) -> Report:
         """What was resolved and why, what works, and what to do about what does not.
 
-        Credentials, endpoint, region, proxy, certificates, clock, latency, permissions. It takes a few seconds
-        where the store answers, and some 15 where it does not.
+        Credentials, endpoint, region, proxy, certificates, clock, latency, permissions. It takes a few
+        seconds where the store answers, and some 15 where it does not.
 
         Args:
             write: Also write, under a key of its own that begins with ``.s3kv-doctor-`` and is removed

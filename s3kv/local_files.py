@@ -157,7 +157,7 @@ def check_free(path: str) -> None:
 def _mode_of(path: str) -> int | None:
     try:
         return os.lstat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
 
 
@@ -194,7 +194,7 @@ def is_same(path: str, size: int, etag: str, turn: Callable[[], AbstractContextM
             return False
         with open(path, "rb", buffering=0) as file:
             parts = [_md5(file, min(part, size - start), turn) for start in range(0, size or 1, part)]
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
     whole = hashlib.md5(b"".join(parts), usedforsecurity=False).digest() if dash else parts[0]
     return whole.hex() == digest

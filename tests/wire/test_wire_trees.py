@@ -241,6 +241,8 @@ def test_an_upload_in_parts_is_recognised(
         '"W/MD5"',
         'W/"MD5"',
         '"MD5-1"',
+        '"PARTS-2"',
+        '"PARTS-"',
         '"{MD5}"',
         '"quite something else"',
     ],
@@ -251,8 +253,10 @@ def test_where_the_etag_does_not_tell_a_file_is_transferred(
     """Rather once too often than not at all; both ways."""
     write(tmp_path, key="value")
     bucket.set("key", b"value")
-    right = hashlib.md5(b"value").hexdigest()
-    bucket.tags["key"] = tag.replace("MD5", right.upper() if tag == '"MD5"' else right)
+    right = hashlib.md5(b"value")
+    bucket.tags["key"] = tag.replace(
+        "MD5", right.hexdigest().upper() if tag == '"MD5"' else right.hexdigest()
+    ).replace("PARTS", hashlib.md5(right.digest()).hexdigest())
     assert store.upload_prefix(tmp_path).transferred == ("key",)
     assert store.download_prefix("", tmp_path).transferred == ("key",)
 
@@ -265,6 +269,9 @@ def test_everything_is_uploaded_without_a_look_if_that_is_wanted(
     bucket.set("key", b"value")
     assert store.upload_prefix(tmp_path, changed_only=False).transferred == ("key",)
     assert [operation_of(request) for request in server.requests] == ["PutObject"]
+    bucket.set("old", b"")
+    report = store.upload_prefix(tmp_path, changed_only=False, delete=True)
+    assert (report.transferred, report.deleted) == (("key",), ("old",))
 
 
 def test_only_the_keys_from_the_first_to_the_last_are_listed(
@@ -474,15 +481,17 @@ def test_files_that_are_the_same_are_not_fetched(
     bucket: Bucket, server: ScriptedServer, store: s3kv.Store, tmp_path: Path
 ) -> None:
     """Unless that is wanted."""
-    write(tmp_path, same="same", changed="1234")
+    write(tmp_path, same="same", changed="1234", longer="12345")
     bucket.set("same", b"same")
     bucket.set("changed", b"4321")
+    bucket.set("longer", b"1234")
     inode = (tmp_path / "same").stat().st_ino
-    assert store.download_prefix("", tmp_path).transferred == ("changed",)
-    assert [request.path for request in sent(server, "GetObject")] == ["/bucket/changed"]
+    assert store.download_prefix("", tmp_path).transferred == ("changed", "longer")
+    fetched = {request.path for request in sent(server, "GetObject")}
+    assert fetched == {"/bucket/changed", "/bucket/longer"}
     assert (tmp_path / "same").stat().st_ino == inode
     assert store.download_prefix("", tmp_path, changed_only=False).skipped == ()
-    assert inside(tmp_path) == {"same": b"same", "changed": b"4321"}
+    assert inside(tmp_path) == {"same": b"same", "changed": b"4321", "longer": b"1234"}
 
 
 HOSTILE = [
@@ -538,6 +547,14 @@ def test_nothing_is_written_outside_the_folder(bucket: Bucket, store: s3kv.Store
         assert ascii(key)[1:-1] in str(each) or "here" in str(each), (key, str(each))
     os.unlink(folder / "pipe")
     assert inside(tmp_path) == {**before, "here/good": b"good", "here/sub/good": b"good"}
+
+
+def test_a_pipe_in_the_way_is_not_waited_for(bucket: Bucket, store: s3kv.Store, tmp_path: Path) -> None:
+    """Though it looks as long as the object."""
+    os.mkfifo(tmp_path / "pipe")
+    bucket.set("pipe", b"")
+    error = failures(lambda: store.download_prefix("", tmp_path))
+    assert "no regular file" in str(error.errors["pipe"])
 
 
 def test_a_link_to_a_file_that_is_the_same_is_left_alone(
@@ -608,6 +625,7 @@ def test_keys_that_come_in_no_order_cannot_be_files_and_folders_either(
     bucket.extra = ("Server: SeaweedFS",)
     error = failures(lambda: store.download_prefix("", tmp_path))
     assert error.errors.keys() == {"a"}
+    assert "other keys go on" in str(error.errors["a"])
     assert inside(tmp_path) == {"a": None, "a/b": b""}
 
 

@@ -101,6 +101,7 @@ def test_rm_never_deletes_a_bucket(fs: S3KVFileSystem, other_bucket: str) -> Non
         fs.rm(other_bucket)
     fs.rm(other_bucket, recursive=True)
     assert fs.ls(other_bucket) == []
+    assert fs.isdir(other_bucket)
     fs.rm(other_bucket, recursive=True)
     with pytest.raises(io.UnsupportedOperation):
         fs.rmdir(other_bucket)
@@ -179,13 +180,13 @@ def test_rmdir_deletes_what_marks_an_empty_folder(
     fs: S3KVFileSystem, behind: s3kv.Store, tree: str
 ) -> None:
     """And nothing else."""
-    behind["empty/"] = b""
+    behind.put_many({"empty/": b"", "d/": b""})
     fs.rmdir(f"{tree}/empty")
-    assert set(behind) == set(TREE)
+    assert set(behind) == {*TREE, "d/"}
     for name, error in (("d", OSError), ("a", NotADirectoryError), ("none", FileNotFoundError)):
         with pytest.raises(error):
             fs.rmdir(f"{tree}/{name}")
-    assert set(behind) == set(TREE)
+    assert set(behind) == {*TREE, "d/"}
 
 
 # ---------------------------------------------------------------- between paths

@@ -578,6 +578,7 @@ def test_a_forked_child_leaves_its_parents_file_alone(
             with pytest.raises(ValueError, match="another process"):
                 file.write(b"1")
             with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
                 del file
                 gc.collect()
             assert not told

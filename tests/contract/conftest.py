@@ -41,9 +41,9 @@ _ALONE = frozenset({"test_harness.py", "test_guards.py"})
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Expect the failures that the table of departures promises; keep each server to one process."""
     for item in items:
-        params = getattr(getattr(item, "callspec", None), "params", {})
-        if "server" in params:
-            item.add_marker(pytest.mark.xdist_group(params["server"].name))
+        server = getattr(getattr(item, "callspec", None), "params", {}).get("server")
+        if server in ALL:
+            item.add_marker(pytest.mark.xdist_group(server.name))
         elif item.path.name in _ALONE:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
         for mark in item.iter_markers("feature"):

@@ -41,6 +41,12 @@ class TransferReport(NamedTuple):
         deleted: Those that were deleted, or would be (tuple of str, sorted).
         bytes: The sizes of those transferred (int).
         dry_run: Nothing was changed (bool).
+
+    Example:
+        >>> store.update({"2026/a": b"1", "2026/b": b"2"})
+        >>> report = store.download_prefix("2026/", "results", dry_run=True)
+        >>> report.transferred, report.bytes, report.dry_run
+        (('2026/a', '2026/b'), 2, True)
     """
 
     transferred: tuple[str, ...]

@@ -15,6 +15,11 @@ class Check(NamedTuple):
         outcome: ``"ok"``, ``"warning"`` or ``"failure"``.
         detail: What was found (str).
         advice: What to do about it (str; empty when nothing).
+
+    Example:
+        >>> check = store.doctor()["list"]
+        >>> check.name, check.outcome, check.advice
+        ('list', 'ok', '')
     """
 
     name: str
@@ -24,13 +29,24 @@ class Check(NamedTuple):
 
 
 class Report(tuple[Check, ...]):
-    """What :meth:`Store.doctor` found: a tuple of :class:`Check`, readable as text, JSON and HTML."""
+    """What :meth:`Store.doctor` found: a tuple of :class:`Check`, readable as text, JSON and HTML.
+
+    Example:
+        >>> report = store.doctor()
+        >>> report[0].name, report["list"].outcome, "read" in [check.name for check in report]
+        ('versions', 'ok', True)
+    """
 
     __slots__ = ()
 
     @property
     def ok(self) -> bool:
-        """Nothing failed; there may be warnings."""
+        """Nothing failed; there may be warnings (bool).
+
+        Example:
+            >>> store.doctor().ok
+            True
+        """
         return all(check.outcome != "failure" for check in self)
 
     def __getitem__(self, name: Any) -> Any:
@@ -43,7 +59,15 @@ class Report(tuple[Check, ...]):
         return super().__getitem__(name)
 
     def to_json(self) -> list[dict[str, str]]:
-        """The checks as JSON-like objects."""
+        """The checks as JSON-like objects.
+
+        Returns:
+            A list of dicts, each with the attributes of a :class:`Check`.
+
+        Example:
+            >>> store.doctor().to_json()[-1]["name"]
+            'checksums'
+        """
         return [check._asdict() for check in self]
 
     def __str__(self) -> str:

@@ -44,7 +44,15 @@ class S3KVFileSystem(Transfers):
         SpecError: a wrong member; names it and what is allowed.
 
     Example:
-        >>> import pandas as pd                                                     # doctest: +SKIP
-        >>> pd.read_parquet("s3kv://my-bucket/x.parquet", storage_options={"aws_region": "eu-central-1"})
-        ...                                                                         # doctest: +SKIP
+        >>> import fsspec
+        >>> spec = store.spec()
+        >>> options = {name: spec[name] for name in ("endpoint", "aws_region", "aws_credentials")}
+        >>> fs = fsspec.filesystem("s3kv", **options)
+        >>> folder = f"s3kv://{store.bucket}/{store.path}"
+        >>> with fs.open(folder + "a.txt", "w") as file:
+        ...     file.write("hello")
+        5
+        >>> fs.cat(folder + "a.txt"), store["a.txt"]
+        (b'hello', b'hello')
+        >>> fs.close()
     """

@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 import s3kv
+import s3kv.doctor.report
 import s3kv.futures
 import s3kv.metrics
+import s3kv.trees
 from s3kv.testing import FaultProxy, LocalServer
 
 # Its examples are run by tests of its own.
@@ -26,7 +28,14 @@ APART = ("s3kv.testing", "s3kv.__main__")
 # What the classes below have for the rest of the package, under names that it goes by.
 NOT_FOR_USERS = {"Context.after_fork"}
 # Public names that are not in ``s3kv.__all__``, which Store's methods and properties return.
-RETURNED = (s3kv.futures.Futures, s3kv.metrics.Metrics, s3kv.metrics.Histogram)
+RETURNED = (
+    s3kv.futures.Futures,
+    s3kv.metrics.Metrics,
+    s3kv.metrics.Histogram,
+    s3kv.doctor.report.Report,
+    s3kv.doctor.report.Check,
+    s3kv.trees.TransferReport,
+)
 
 OPTIONS = doctest.ELLIPSIS | doctest.FAIL_FAST
 
@@ -216,8 +225,9 @@ def test_what_sends_requests_says_how_they_fail(name: str) -> None:
 def test_the_fields_of_a_result_are_described() -> None:
     """Each as an attribute, in order."""
     for kind in CLASSES.values():
-        if issubclass(kind, tuple):
-            assert entries(sections(kind)["Attributes"]) == list(kind._fields)  # type: ignore[attr-defined]
+        fields = getattr(kind, "_fields", None)
+        if fields is not None:
+            assert entries(sections(kind)["Attributes"]) == list(fields)
 
 
 @pytest.mark.parametrize("name", ["put", "write", "delete", "modify"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from .core import Core
 from .errors import ServiceError
@@ -21,8 +21,6 @@ from .operations.pause import pause
 from .pipeline.batch import Entry
 from .pipeline.life import Effect
 from .values import StorageGeneration, TimestampedStorageGeneration
-
-P = TypeVar("P")
 
 # Parts in flight at once: beyond this, one object gets no faster, only others slower.
 IN_FLIGHT = 10
@@ -63,7 +61,7 @@ class Target(NamedTuple):
         return max(0.0, self.started + self.timeout - self.core.clock.monotonic())
 
 
-class Parts(NamedTuple, Generic[P]):
+class Parts(NamedTuple):
     """What an object is made of.
 
     Attributes:
@@ -75,16 +73,16 @@ class Parts(NamedTuple, Generic[P]):
         check: Called before the parts become an object; what it raises keeps them from it.
     """
 
-    every: Callable[[], Iterable[P]]
+    every: Callable[[], Iterable[Any]]
     send: Callable[..., Generator[Effect, Any, str]]
-    arguments: Callable[[P], tuple[Any, ...]]
+    arguments: Callable[[Any], tuple[Any, ...]]
     repeatable: bool = True
     check: Callable[[], None] = lambda: None
 
 
 def write_in_parts(
     target: Target,
-    parts: Parts[Any],
+    parts: Parts,
     headers: Pairs,
     condition: StorageGeneration | None = None,
     *,
@@ -125,7 +123,7 @@ def write_in_parts(
 
 
 def _write_once(
-    target: Target, parts: Parts[Any], headers: Pairs, condition: StorageGeneration | None, certain: bool
+    target: Target, parts: Parts, headers: Pairs, condition: StorageGeneration | None, certain: bool
 ) -> TimestampedStorageGeneration | Refused:
     write_id = new_write_id()
     upload: str = target.run(create_upload, (*headers, (WRITE_ID_HEADER, write_id)))
@@ -143,7 +141,7 @@ def _write_once(
     return outcome
 
 
-def _send(target: Target, parts: Parts[Any], upload: str) -> list[str]:
+def _send(target: Target, parts: Parts, upload: str) -> list[str]:
     """Write every part, and return their ETags, in order."""
     core = target.core
     # Taken by the batch this moment; what is in flight holds its own part, and nobody else does.

@@ -69,7 +69,7 @@ class Writing(Handle):
                 return self._run(put_object, name, full, body, digest, headers, since=started)
             return self._run(put_if, name, full, body, digest, headers, condition, certain, since=started)
         self._check_open(name)
-        parts: Parts[Any] = Parts(
+        parts: Parts = Parts(
             opened.parts if isinstance(opened, Source) else partial(cut, opened),
             upload_part,
             lambda part: (part, self._digest(name, part, started)),

@@ -25,6 +25,9 @@ from .removing import Removing
 
 Mode = Literal["overwrite", "create"]
 
+# So much of a file is read at once.
+_PIECE = 1024**2
+
 
 class Transfers(Removing):
     """The methods that move whole files, many at a time."""
@@ -131,13 +134,17 @@ class Transfers(Removing):
         if os.path.isdir(lpath):
             return
         content_type = content_type or _guess_type(lpath)
+        callback.set_size(os.path.getsize(lpath))
         if self._intrans:
-            super().put_file(
-                lpath, rpath, callback=callback, mode=mode, content_type=content_type, metadata=metadata
-            )
+            stored_with: dict[str, Any] = {"content_type": content_type, "metadata": metadata}
+            with (
+                open(lpath, "rb") as source,
+                self.open(rpath, "xb" if mode == "create" else "wb", **stored_with) as file,
+            ):
+                while piece := source.read(_PIECE):
+                    callback.relative_update(file.write(piece))
             return
         store, place, path = self._find_object(rpath)
-        callback.set_size(os.path.getsize(lpath))
         condition = NO_VALUE if mode == "create" else None
         headers = object_headers(content_type, metadata)
         with os_errors(path):

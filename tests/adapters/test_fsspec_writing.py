@@ -436,6 +436,7 @@ def test_a_transaction_makes_all_files_appear_at_its_end(
         left_open.write(b"2")
         fs.pipe({f"{place}/piped": b"3"})
         fs.put(str(tmp_path / "local"), f"{place}/put")
+        fs.put_file(str(tmp_path / "local"), f"{place}/created", mode="create")
         assert behind.list() == []
     assert left_open.closed
     assert dict(behind.items()) == {
@@ -444,6 +445,7 @@ def test_a_transaction_makes_all_files_appear_at_its_end(
         "open": b"2",
         "piped": b"3",
         "put": b"4",
+        "created": b"4",
     }
 
 

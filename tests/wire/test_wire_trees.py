@@ -668,23 +668,26 @@ def test_one_request_at_a_time_is_enough(bucket: Bucket, server: ScriptedServer,
 
 
 def test_what_is_in_memory_is_bounded(server: ScriptedServer, open_store: OpenStore) -> None:
-    """By the sizes; one that is larger than the bound goes alone."""
+    """By the sizes, as many at once as there is room for; one that is larger than the bound goes alone."""
     mib = 1024**2
     now: list[int] = []
     most: list[int] = []
     lock = threading.Lock()
+    five = threading.Barrier(5)
 
     def work(size: int) -> int:
         with lock:
             now.append(size)
             most.append(sum(now))
-        time.sleep(0.005)
+        if size == 100 * mib:
+            # Only if five are under way at once do they go on.
+            five.wait(10)
         with lock:
             now.remove(size)
         return size
 
     crew = Crew(open_store(server))
-    sizes = [100 * mib] * 12 + [600 * mib] + [200 * mib, 1] * 5
+    sizes = [100 * mib] * 10 + [600 * mib] + [200 * mib, 1] * 5
     ended = [item for item, future in crew.each(sizes, work, lambda size: size) if future.result() == item]
     assert sorted(ended) == sorted(sizes)
     assert max(size for size in most if size < 600 * mib) <= 512 * mib
@@ -713,6 +716,7 @@ def test_closing_the_store_ends_a_transfer(tmp_path: Path, open_store: OpenStore
     """With StoreClosed, not with an error of each key."""
     for number in range(5):
         bucket.set(f"{number}", b"value")
+    bucket.page = 1000
     bucket.looks = [Turn(), *[Turn(told=HOLD)] * 5]
     with bucket.server() as server:
         store = open_store(server)

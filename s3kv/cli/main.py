@@ -37,15 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             status = _command(options)(options)
             sys.stdout.flush()
         except KeyboardInterrupt:
+            # Nobody is to wait until somebody reads the rest.
+            _forget(sys.stdout)
             return INTERRUPTED
         except BrokenPipeError:
             # Whoever read the output has had enough: head, or a pager that was left.
             _forget(sys.stdout)
             return INTERRUPTED
         except Exception as error:
-            # Whoever reads neither output nor errors is told by the status alone.
-            with contextlib.suppress(OSError):
+            # What has been written so far comes first, if it can be written.
+            try:
                 sys.stdout.flush()
+            except OSError:
+                _forget(sys.stdout)
+            # Whoever does not read the errors is told by the status alone.
             with contextlib.suppress(OSError):
                 if options.verbose and is_unexpected(error):
                     import traceback

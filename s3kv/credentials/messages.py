@@ -77,12 +77,15 @@ def failure_of(what: str, error: BaseException, secrets: Sequence[str] = ()) -> 
 
 
 def _harmless(error: BaseException, secrets: Sequence[str]) -> bool:
-    """Whether a traceback of an exception, with all that led to it, shows nothing secret."""
+    """Whether an exception, with all that led to it, holds nothing secret.
+
+    A traceback shows its text only; but Dask, say, pickles causes too, with all that they hold.
+    """
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        text = str(current)
+        text = f"{current} {current.args!r} {vars(current)!r}"
         if masked(text, secrets) != text:
             return False
         current = current.__cause__ or current.__context__

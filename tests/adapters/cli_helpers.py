@@ -66,7 +66,9 @@ def running_on(endpoint: str, capsys: pytest.CaptureFixture[str]) -> Run:
 def process(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run the command in a process of its own; kill it if it has not ended with the block."""
     command = [sys.executable, "-W", "error", "-m", "s3kv", *arguments]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    # Output is buffered, as it is for users, whatever runs the tests.
+    pipes["env"] = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     # Ctrl-C must find the default handler, even where the tests run in the background of a shell.
     with subprocess.Popen(command, **{**pipes, **options}, preexec_fn=_default_signals) as started:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import select
 import sys
 import threading
 from collections.abc import Iterator
@@ -149,12 +150,21 @@ def test_presign_makes_a_url(run: Run, folder: Folder, monkeypatch: pytest.Monke
     """Signed with the credentials there are, for a method and a time."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    asked: list[tuple[str, str, int]] = []
+    presign = s3kv.Store.presign
+
+    def spy(store: s3kv.Store, key: str, *, method: str, expires: int) -> str:
+        asked.append((key, method, expires))
+        return presign(store, key, method=method, expires=expires)
+
+    monkeypatch.setattr(s3kv.Store, "presign", spy)
     signed = ["--endpoint", folder.server.endpoint, "--aws-region", "us-east-1"]
     arguments = ("presign", folder.url("key"), "--expires", "60", "--method", "PUT", *signed)
     url = run(*arguments, where=False).out
     assert url.startswith(f"{folder.server.endpoint}/{folder.server.bucket}/{folder.path}key?")
     assert "X-Amz-Expires=60" in url
     assert "X-Amz-Credential=AKIDEXAMPLE" in url
+    assert asked == [(f"{folder.path}key", "PUT", 60)]
     found = run(*arguments, "--json", where=False).json
     assert (found["method"], found["expires"]) == ("PUT", 60)
     assert found["url"].startswith(url[:50])
@@ -167,6 +177,7 @@ def test_doctor_tells_what_works(run: Run, folder: Folder, store: s3kv.Store) ->
     looked = run("doctor", folder.url())
     assert looked.status == 0
     assert "list" in looked.out
+    assert "not tried" in looked.out
     assert "doctor(" not in looked.out
     tried = {
         check["name"]: check["outcome"] for check in run("doctor", "--write", "--json", folder.url()).json
@@ -236,9 +247,9 @@ def test_get_refuses_what_would_lead_elsewhere(
     run: Run, folder: Folder, store: s3kv.Store, tmp_path: Path
 ) -> None:
     """Names that are none, folders that are not there."""
-    for key in ("sub/..", "a\\b", "slash/"):
+    for key, status in (("sub/..", 3), ("a\\b", 3), ("slash/", 2)):
         store.put(key, b"evil")
-        assert run("get", folder.url(key.replace("\\", "%5C")), tmp_path).status in (2, 3)
+        assert run("get", folder.url(key.replace("\\", "%5C")), tmp_path).status == status
     store.put("key", b"")
     missing = run("get", folder.url("key"), tmp_path / "none" / "file")
     assert missing == (1, "", f"s3kv: {tmp_path / 'none'}: there is no such folder\n")
@@ -333,8 +344,17 @@ def test_put_reads_standard_input(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_put_reads_a_pipe_to_its_end(run: Run, folder: Folder, store: s3kv.Store, tmp_path: Path) -> None:
-    """Which grows while it is read, and is no changed file for that."""
+def test_put_reads_a_pipe_to_its_end(
+    run: Run, folder: Folder, store: s3kv.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which grows while it is read, and is no changed file for that; with looks at signals in between."""
+    waits: list[float] = []
+
+    def spy(read: Any, write: Any, other: Any, seconds: float) -> Any:
+        waits.append(seconds)
+        return select.select(read, write, other, seconds)
+
+    monkeypatch.setattr("s3kv.cli.moving.select", SimpleNamespace(select=spy))
     os.mkfifo(tmp_path / "pipe")
 
     def feed() -> None:
@@ -347,6 +367,8 @@ def test_put_reads_a_pipe_to_its_end(run: Run, folder: Folder, store: s3kv.Store
     assert run("put", tmp_path / "pipe", folder.url("key")).status == 0
     feeding.join()
     assert store.get("key") == b"x" * 1_000_000
+    assert waits
+    assert max(waits) <= 0.25
 
 
 def test_put_refuses_what_it_cannot_do(run: Run, folder: Folder, tmp_path: Path) -> None:

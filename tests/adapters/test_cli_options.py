@@ -153,6 +153,13 @@ def test_wrong_usage_is_said_in_a_line(arguments: list[str], capsys: pytest.Capt
         assert "usage" in err
 
 
+def test_a_url_without_a_key_is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where an object is meant."""
+    for command in (["cat"], ["stat"], ["rm"], ["presign"], ["cp", "s3://bucket/a"]):
+        status = main([*command[:1], "s3://bucket/", *command[1:]])
+        assert (status, capsys.readouterr().err) == (2, "s3kv: s3://bucket/ names a bucket and no object\n")
+
+
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 
 
@@ -313,6 +320,7 @@ def test_who_may_not_is_told_with_status_3(refusing: Run, command: list[str], tm
     ended = refusing(*(word.format(path=tmp_path / "new") for word in command))
     assert ended.status == 3
     assert "AccessDenied" in ended.err + ended.out
+    assert "yourself" not in ended.err
 
 
 @pytest.mark.parametrize("recursive", [True, False])

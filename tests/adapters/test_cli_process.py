@@ -102,6 +102,19 @@ def test_a_reader_that_has_had_enough_ends_it_quietly() -> None:
         assert command.wait(timeout=10) == 130
 
 
+def test_a_reader_that_is_gone_already_is_no_error_at_exit() -> None:
+    """Of what was still in a buffer then."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with (
+        MemoryS3(key=b"value").server() as server,
+        open(writer, "wb") as pipe,
+        process("cat", "s3://bucket/key", *at(server.url), stdout=pipe) as command,
+    ):
+        _, err = command.communicate(timeout=20)
+    assert (command.returncode, err) == (130, b"")
+
+
 def test_a_pager_that_is_left_ends_the_listing() -> None:
     """However long it would be."""
     keys = [f"{number:0100}" for number in range(1000)]
@@ -181,6 +194,18 @@ def test_without_standard_output_what_writes_fails() -> None:
             ["sh", "-c", '"$0" "$@" 2>&-', *words], capture_output=True, check=False, timeout=30
         )
         assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"", b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is full")
+def test_what_cannot_be_written_is_an_error() -> None:
+    """Also where that turns out at the end, of what was still in a buffer."""
+    with (
+        MemoryS3(key=b"value").server() as server,
+        open("/dev/full", "wb") as full,
+        process("cat", "s3://bucket/key", *at(server.url), stdout=full) as command,
+    ):
+        _, err = command.communicate(timeout=20)
+    assert (command.returncode, err) == (3, b"s3kv: No space left on device\n")
 
 
 def test_bytes_arrive_whole_where_standard_output_is_not_buffered() -> None:

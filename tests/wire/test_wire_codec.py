@@ -342,8 +342,8 @@ def test_a_body_in_content_encoding_is_not_decompressed(open_store: OpenStore) -
     [
         (
             answer(404, b"<html><title>404</title><body>Not <b>here</b></body>", "Content-Type: text/html"),
-            s3kv.KeyNotFound,
-            "key",
+            s3kv.ServiceError,
+            "404 Not here",
         ),
         (answer(404), s3kv.KeyNotFound, "key"),
         (answer(403), s3kv.PermissionDenied, "403"),

@@ -291,6 +291,9 @@ def test_an_error_tells_who_was_asked_and_what_they_said_but_no_secret(
     for word in words:
         assert word.lower() in str(caught.value).lower()
     _assert_hidden(shown(caught.value))
+    cause = caught.value.__cause__
+    # Some pickle that as well, Dask for one.
+    _assert_hidden(repr(None if cause is None else (cause.args, vars(cause))))
 
 
 @pytest.mark.parametrize(

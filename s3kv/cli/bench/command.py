@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 
-from ...errors import S3KVError
+from ...errors import BucketNotFound, CredentialsError, PermissionDenied, S3KVError
 from ..failures import DONE, NO_ACCESS, UsageError, printable
 from ..output import complain, write_json, write_lines
 from ..places import Places
-from .measure import clean_up, measure
+from .measure import begin, clean_up, measure
 from .report import draw, lines_of, load_chart_library
 from .verdict import judge
 
@@ -36,12 +36,18 @@ def bench(options: Namespace) -> int:
         prefix = f"{place.folder}.s3kv-bench-{os.urandom(8).hex()}/"
         store = place.store + prefix
         say(f"everything goes under {place.url(prefix)}")
-        left = ""
+        left, refused = "", False
         try:
+            try:
+                begin(store)
+            except (BucketNotFound, CredentialsError, PermissionDenied):
+                refused = True
+                raise
             result = measure(store, seconds=options.seconds, size=options.size, say=say)
         finally:
-            say("removing what was written")
-            left = clean_up(store)
+            if not refused:
+                say("removing what was written")
+                left = clean_up(store)
             if left:
                 complain(f"remove {place.url(prefix)} yourself: {printable(left)}")
     verdict = judge(result)

@@ -22,6 +22,16 @@ _MOST_SINGLE = 2000
 _MOST_SWEEPS = 3
 
 
+def begin(store: Store) -> None:
+    """Write and read an object: who comes first finds out the region, opens a connection and so on.
+
+    Raises:
+        S3KVError: that is not possible.
+    """
+    store.put("first", b"s3kv")
+    store.get("first")
+
+
 def measure(store: Store, *, seconds: float, size: int, say: Callable[[str], None]) -> Result:
     """Measure a store, which must be an empty place of its own.
 
@@ -34,9 +44,6 @@ def measure(store: Store, *, seconds: float, size: int, say: Callable[[str], Non
         S3KVError: an operation failed.
     """
     value = os.urandom(size)
-    # Whoever comes first finds out the region, opens a connection and so on.
-    store.put("first", value)
-    store.get("first")
     say(f"putting objects of {size:,} bytes for {seconds:g} s")
     written = _put(store, value, seconds)
     say("getting them")

@@ -75,9 +75,13 @@ class Program:
     def end(self, seconds: float = 2.0) -> tuple[str, str]:
         """Wait for its end; what else it wrote to its output and to its errors."""
         try:
-            return self.process.communicate(timeout=seconds)
+            self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the program had not ended after {seconds:g} s") from None
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        # Not by communicate(), which loses what was read ahead together with a line.
+        return self.process.stdout.read(), self.process.stderr.read()
 
 
 @contextmanager

@@ -93,7 +93,7 @@ class Files(Writing, Reading):
             if condition is not None:
                 raise ValueError("upload takes if_equal or if_absent, not both")
             condition = NO_VALUE
-        headers = object_headers(content_type or _guess_type(path), metadata)
+        headers = object_headers(content_type or guess_type(path), metadata)
         with show_progress(progress, "upload", None) as bar:
             return self._upload_file(path, key, condition, headers, bar)
 
@@ -327,7 +327,8 @@ def _identity(descriptor: int) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _guess_type(path: str | os.PathLike[str]) -> str | None:
+def guess_type(path: str | os.PathLike[str]) -> str | None:
+    """The content type that a file's name tells, or None."""
     import mimetypes
 
     guessed, encoding = mimetypes.guess_type(os.fspath(path))

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from .errors import InvalidKey, S3KVError
-from .files import Files, _guess_type
+from .files import Files, guess_type
 from .handle import check_text
 from .keyrange import KeyRange
 from .keys import check_key
@@ -311,7 +311,7 @@ def _send(store: Files, job: _Upload, dry_run: bool, bar: Progress, turn: _Turn)
         return None, True
     if dry_run:
         return None, False
-    headers = object_headers(_guess_type(job.path), None)
+    headers = object_headers(guess_type(job.path), None)
     return store._upload_file(job.path, job.key, None, headers, bar), False
 
 

@@ -13,7 +13,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK  # type: ignore[import-untyped]
 from fsspec.utils import isfilelike  # type: ignore[import-untyped]
 
 from ..errors import BucketNotFound, ConditionFailed, KeyNotFound
-from ..files import _guess_type
+from ..files import guess_type
 from ..operations.conditions import NO_VALUE
 from ..operations.write import object_headers
 from ..progress import Progress
@@ -133,7 +133,7 @@ class Transfers(Removing):
         check_mode(mode)
         if os.path.isdir(lpath):
             return
-        content_type = content_type or _guess_type(lpath)
+        content_type = content_type or guess_type(lpath)
         callback.set_size(os.path.getsize(lpath))
         if self._intrans:
             stored_with: dict[str, Any] = {"content_type": content_type, "metadata": metadata}

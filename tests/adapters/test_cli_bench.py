@@ -90,7 +90,6 @@ def test_bench_as_json_is_one_document(run: Run, folder: Folder, keys: Callable[
 
 def test_bench_draws_a_chart(run: Run, folder: Folder, tmp_path: Path) -> None:
     """If that is wanted."""
-    pytest.importorskip("matplotlib")
     ended = run("bench", folder.url("a$b$"), "--seconds", "0.01", "--chart", tmp_path / "chart.png")
     assert ended.status == 0
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")

@@ -6,20 +6,20 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import dask
+import dask.dataframe as dd
 import fsspec
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 import pytest
 
 from s3kv.fsspec import S3KVFileSystem
 from tests.adapters.fsspec_fixtures import behind, fs, options, place, proxied, proxy
 
 __all__ = ["behind", "fs", "options", "place", "proxied", "proxy"]
-
-pd = pytest.importorskip("pandas")
-pa = pytest.importorskip("pyarrow")
-
-ds = pytest.importorskip("pyarrow.dataset")
-pafs = pytest.importorskip("pyarrow.fs")
-pq = pytest.importorskip("pyarrow.parquet")
 
 
 @pytest.fixture(autouse=True)
@@ -112,8 +112,6 @@ def test_pyarrow_sees_a_file_system(fs: S3KVFileSystem, place: str) -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_dask_reads_and_writes_many_files(table: Any, options: dict[str, Any], place: str) -> None:
     """Each partition is one; that Dask is not up to the newest pandas is not looked at here."""
-    dask = pytest.importorskip("dask")
-    dd = pytest.importorskip("dask.dataframe")
     url = f"s3kv://{place}/dask"
     with dask.config.set(scheduler="synchronous"):
         dd.from_pandas(table, npartitions=3).to_parquet(url, storage_options=options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Abortable(Protocol):
@@ -28,6 +28,8 @@ class Call:
         started: Monotonic time of the user's call, in seconds.
         deadline: Monotonic time at which the operation must be over, or None.
         attempts: How many times a request was sent for this operation.
+        begun: What the first attempt was sent with, if that was done ahead of the request's life, which
+            takes it from here; None for nothing.
         uncertain: The store may have carried out a request whose answer was lost.
         cancelled: The caller no longer waits for the result.
         stop: Why the operation must not go on; None as long as it may.
@@ -36,6 +38,7 @@ class Call:
     __slots__ = (
         "_waiting",
         "attempts",
+        "begun",
         "cancelled",
         "deadline",
         "key",
@@ -51,6 +54,7 @@ class Call:
         self.started = started
         self.deadline = None if timeout is None else started + timeout
         self.attempts = 0
+        self.begun: Any = None
         self.uncertain = False
         self.cancelled = False
         self.stop: Exception | None = None

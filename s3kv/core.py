@@ -20,8 +20,11 @@ from .limits.adaptive import AdaptiveLimit
 from .limits.rates import Rates
 from .messages import Pairs, Response, Settings
 from .metrics import Recorder
+from .operations.read import whole_object
+from .operations.write import PLAIN_PUT
 from .pipeline.batch import Batch, Collector, Entry
 from .pipeline.driver import Timer
+from .pipeline.express import Asked, Express, Kind
 from .pipeline.life import Effect, Memory, Reach
 from .pipeline.operation import Operation
 from .pipeline.place import Place
@@ -54,6 +57,11 @@ class Core:
     """One opened bucket; what requests need to know of it (``pipeline.life.Resources``).
 
     Everything is settled at construction but the executor, which is made when it is first needed.
+
+    Attributes:
+        gets: Sends the first attempts of plain reads of whole objects; None where a rate is to be kept.
+        puts: The same for plain writes.
+
     Mutable state: ``memory``, shared by the bucket's requests; ``_calls`` and ``_batches``, what is under
     way, sets changed by single steps of the interpreter; ``closed``.
 
@@ -111,6 +119,23 @@ class Core:
         self._executor = executor
         self.callers = Callers()
         self._transport = transport or _make_transport(session, self.settings)
+        self.gets = None if self.rates.reads else self._make_express(whole_object(self.copies))
+        self.puts = None if self.rates.writes else self._make_express(PLAIN_PUT)
+
+    def _make_express(self, kind: Kind) -> Express:
+        return Express(
+            kind,
+            transport=self._transport,
+            place=self._place,
+            credentials=self.credentials,
+            adaptive=self.adaptive,
+            memory=self.memory,
+            clock=self.clock,
+            recorder=self.recorder,
+            log=self.log,
+            user_agent=self.settings.user_agent,
+            extra=self.extra_headers,
+        )
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -189,27 +214,36 @@ class Core:
         timeout: float | None,
         *arguments: Any,
         since: float | None = None,
+        express: Express | None = None,
+        asked: Asked | None = None,
     ) -> Entry[Item]:
         """An operation of a batch; see :meth:`run`.
 
         Args:
             since: Monotonic time from which ``timeout`` counts; default: when it starts.
+            express: What may send its first attempt.
+            asked: What that asks for.
         """
         if since is None:
             call = Call(key, self.clock.monotonic())
         else:
             call = Call(key, since, timeout)
         steps = operation(self, call, *arguments)
+        entry = Entry(item, steps, call, self._transport, self._timer)
         if timeout is not None and since is None:
-            steps = self._timed(steps, call, timeout)
-        return Entry(item, steps, call, self._transport, self._timer)
+            entry.steps = self._timed(steps, call, timeout)
+            entry.timeout = timeout
+        entry.express = express
+        entry.asked = asked
+        return entry
 
     def _timed(
         self, steps: Generator[Effect, Any, T], call: Call, timeout: float
     ) -> Generator[Effect, Any, T]:
         """The same steps, with a deadline from when they start, not from when they are queued."""
-        call.started = self.clock.monotonic()
-        call.deadline = call.started + timeout
+        if call.deadline is None:
+            call.started = self.clock.monotonic()
+            call.deadline = call.started + timeout
         return (yield from steps)
 
     def batch(

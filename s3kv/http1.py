@@ -29,6 +29,14 @@ _DIGITS = re.compile(rb"[0-9]{1,19}").fullmatch
 _TELLING = re.compile(
     rb"\r\n(content-(?:length|range)|transfer-encoding|connection|x-amz-checksum-[a-z0-9-]+):[\t ]*([^\r]*)"
 ).findall
+# The most frequent head of all, in lower case: a success with a length that keeps the connection, and
+# nothing that would make its body anything but a whole object. The grammar is that of _HEAD.
+_PLAIN = re.compile(
+    rb"http/1\.1 200(?: [\t\x20-\x7e\x80-\xff]*)?"
+    rb"(?:\r\n(?:content-length:[\t ]*([0-9]{1,15})|connection: keep-alive(?=\r|\Z)"
+    rb"|content-type:[\t\x20-\x7e\x80-\xff]*"
+    rb"|(?!con|transfer-e|x-amz-checksum-)[!#$%&'*+\-.^_`|~0-9a-z]+:[\t\x20-\x7e\x80-\xff]*))*"
+).fullmatch
 # chunk-size = 1*HEXDIG; extensions are skipped, but not their control characters.
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*").fullmatch
@@ -126,6 +134,41 @@ def parse_head(data: bytes) -> Head:
         options = [option.strip(b"\t ") for option in connection.split(b",")]
         keep_alive = b"close" not in options and (keep_alive or b"keep-alive" in options)
     return Head(int(status), fields, length, coding is not None, keep_alive, plain)
+
+
+class Fields:
+    """Header lines that were found good, as headers for whoever asks."""
+
+    __slots__ = ("_headers", "_text")
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._headers: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Names in lower case to values."""
+        if self._headers is None:
+            self._headers = _headers_of(self._text)
+        return self._headers
+
+
+def split_plain(data: bytes) -> tuple[Fields, bytes] | None:
+    """The headers and the body of a whole answer that is a plain success; None for all else.
+
+    What it takes, :func:`parse_head` takes too and says the same of: status 200, Content-Length, a
+    connection that lives on, no Content-Range and no checksum.
+    """
+    end = data.find(b"\r\n\r\n")
+    if not 0 < end <= MAX_HEAD_BYTES:
+        return None
+    lowered = data[:end].lower()
+    match = _PLAIN(lowered)
+    if match is None or lowered.count(b"\r\ncontent-length:") != 1 or lowered.count(b"\r\netag:") > 1:
+        return None
+    if len(data) - end - 4 != int(match[1]):
+        return None
+    return Fields(data[12:end]), data[end + 4 :]
 
 
 def _headers_of(text: bytes) -> dict[str, str]:

@@ -14,13 +14,14 @@ from .keys import check_key, key_text
 from .listings import Listings
 from .messages import Body
 from .operations.delete_many import MAX_KEYS, delete_objects
-from .operations.read import Found, get_object
+from .operations.read import PART_BYTES, Found, get_object
 from .operations.stat import Missing
 from .operations.write import put_object
 from .payload import LARGE_VALUE, Source, open_value
 from .pipeline.batch import Entry
+from .pipeline.express import Asked
 from .progress import Progress, show_progress
-from .reading import PART_BYTES, Reading, Replaced, Unsplittable
+from .reading import Reading, Replaced, Unsplittable
 from .values import TimestampedStorageGeneration
 from .writing import Writing
 
@@ -121,7 +122,20 @@ class Batches(Listings, Writing, Reading):
                     errors[_shown(key)] = error
 
         def begin(item: tuple[str, str]) -> Entry[tuple[str, str]]:
-            return core.entry(item, get_object, item[0], timeout, item[1], WHOLE, (), None, PART_BYTES)
+            name, full = item
+            return core.entry(
+                item,
+                get_object,
+                name,
+                timeout,
+                full,
+                WHOLE,
+                (),
+                None,
+                PART_BYTES,
+                express=core.gets,
+                asked=Asked(full),
+            )
 
         self._check_open()
         with bar:
@@ -227,7 +241,19 @@ class Batches(Listings, Writing, Reading):
                 return None
             active.add(name)
             spoilt.discard(name)
-            return core.entry(item, put_object, name, timeout, full, body, core.copies.sha256(body), ())
+            digest = core.copies.sha256(body)
+            return core.entry(
+                item,
+                put_object,
+                name,
+                timeout,
+                full,
+                body,
+                digest,
+                (),
+                express=core.puts,
+                asked=Asked(full, body, digest),
+            )
 
         def ended(name: str, stamp: Any, error: BaseException | None) -> None:
             if error is not None:

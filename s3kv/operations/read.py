@@ -13,11 +13,16 @@ from ..byterange import ByteRange, parse_content_range, parse_unsatisfied
 from ..call import Call
 from ..checksums import verify
 from ..errors import ByteRangeError, DataLoss, KeyNotFound, MalformedResponse
-from ..limits.copying import LARGE
+from ..limits.copying import LARGE, CopyLimit
 from ..messages import Body, Pairs, Request, Response
+from ..pipeline.express import Kind
 from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import describe, service_error
 from .stat import Missing, head_object
+
+# How much the first request reads of an object of at least twice as many bytes, and how long the parts are
+# that others read meanwhile.
+PART_BYTES = 16 * 1024**2
 
 _CHECKED = (("x-amz-checksum-mode", "ENABLED"),)
 
@@ -53,6 +58,28 @@ class Unmet(NamedTuple):
     """
 
     status: int
+
+
+def whole_object(copies: CopyLimit) -> Kind:
+    """Reads of whole objects without conditions, as a kind of plain request.
+
+    Args:
+        copies: Who has large bodies verified.
+    """
+
+    def accept(response: Response, time: float) -> Found | None:
+        if response.status != 200 or response.rest:
+            return None
+        if not response.plain:
+            if "content-range" in response.headers:
+                return None
+            try:
+                _verify(copies, response.headers, response.body)
+            except DataLoss:
+                return None
+        return Found(response.body, response)
+
+    return Kind("GetObject", "GET", _CHECKED, True, PART_BYTES, accept)
 
 
 def get_object(
@@ -138,11 +165,15 @@ def verify_body(resources: Resources, headers: Mapping[str, str], body: Body) ->
     Raises:
         DataLoss: a checksum does not match.
     """
+    _verify(resources.copies, headers, body)
+
+
+def _verify(copies: CopyLimit, headers: Mapping[str, str], body: Body) -> None:
     size = len(body)
     if size < LARGE:
         verify(headers, body)
         return
-    with resources.copies.slot(size):
+    with copies.slot(size):
         verify(headers, body)
 
 

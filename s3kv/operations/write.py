@@ -11,8 +11,9 @@ from typing import Any
 
 from ..call import Call
 from ..errors import S3KVError
-from ..etag import required
-from ..messages import Body, Pairs, Request
+from ..etag import quoted, required
+from ..messages import Body, Pairs, Request, Response
+from ..pipeline.express import Kind
 from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import describe, service_error
 from ..values import StorageGeneration, TimestampedStorageGeneration
@@ -50,6 +51,15 @@ def put_object(
         resources.memory.found = True
         return TimestampedStorageGeneration(StorageGeneration(etag), time)
     raise service_error(response, request, call, resources.clock.monotonic())
+
+
+def _accept(response: Response, time: float) -> TimestampedStorageGeneration | None:
+    etag = quoted(response.headers.get("etag", "")) if response.status == 200 else ""
+    return TimestampedStorageGeneration(StorageGeneration(etag), time) if etag else None
+
+
+#: Writes without conditions and headers of their own, as a kind of plain request.
+PLAIN_PUT = Kind("PutObject", "PUT", (), False, 0, _accept)
 
 
 def object_headers(content_type: str | None, metadata: Mapping[str, str] | None) -> Pairs:

@@ -67,6 +67,11 @@ _LONGEST = 1e6
 _READS = frozenset({"GET", "HEAD"})
 
 
+#: What a first attempt was sent with ahead of its request's life: credentials, endpoint, the store's time,
+#: the adaptive limit's epoch, and the monotonic and the local time. Plain, for there is one for each.
+Begun = tuple[Credentials, Endpoint, float, int, float, float]
+
+
 class Obtain(NamedTuple):
     """Ask the driver to run a function that may wait, and is no request of ours.
 
@@ -165,6 +170,9 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     Every status that trying again would not change is an answer, 404 and 412 included: what it means
     is for the operation to say.
 
+    Where the call says that the first attempt has been sent already (``Call.begun``), the first request
+    yielded is that one, and not to be sent again.
+
     Raises:
         RetriesExhausted: every attempt failed in a way that another might not.
         DeadlineExceeded: the call's deadline passed.
@@ -188,16 +196,21 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     error: S3KVError | None = None
     outcome: Response | None = None
     log = listening(resources.log)
-    start = clock.monotonic()
+    begun: Begun | None = call.begun
+    call.begun = None
+    start = clock.monotonic() if begun is None else begun[4]
     before = call.attempts
     try:
         while True:
-            if adaptive.active:
-                yield from _wait_for_turn(adaptive)
-            # A request that a dead connection did not carry has not been one.
-            if limiter is not None and not fresh:
-                yield from _admitted(limiter, call, clock)
-            credentials = resources.credentials.peek()
+            if begun is None:
+                if adaptive.active:
+                    yield from _wait_for_turn(adaptive)
+                # A request that a dead connection did not carry has not been one.
+                if limiter is not None and not fresh:
+                    yield from _admitted(limiter, call, clock)
+                credentials = resources.credentials.peek()
+            else:
+                credentials = begun[0]
             if credentials is None:
                 fetch = resources.credentials.fetch()
                 yield Await(fetch)
@@ -215,10 +228,15 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
             wire: WireRequest | None = None
             delay_hint: float | None = None
             try:
-                endpoint = resources.endpoint
-                if endpoint is None:
-                    endpoint = yield Obtain(partial(resources.locate, call))
-                now = clock.time() + memory.clock_offset
+                if begun is None:
+                    endpoint = resources.endpoint
+                    if endpoint is None:
+                        endpoint = yield Obtain(partial(resources.locate, call))
+                    now = clock.time() + memory.clock_offset
+                    epoch = adaptive.epoch
+                else:
+                    _, endpoint, now, epoch, _, _ = begun
+                    begun = None
                 wire = prepare(
                     asked,
                     endpoint,
@@ -229,7 +247,6 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                     fresh=fresh,
                 )
                 call.attempts += 1
-                epoch = adaptive.epoch
                 flying.add(call)
                 try:
                     response: Response = yield wire

@@ -21,6 +21,7 @@ from .operation import Operation
 if TYPE_CHECKING:
     from ..executor import Bell, RequestExecutor, Task
     from ..transport.connection import Connection
+    from ..transport.protocol import Exchange
 
 AVAILABLE = hasattr(select, "epoll") and hasattr(os, "eventfd")
 
@@ -184,7 +185,21 @@ class Multiplexer:
                 # What they hold is given back now, not when the last trace of them is collected.
                 steps.close()
                 raise operation.call.stop
-            effect = next(steps)
+            if (express := operation.express) is not None:
+                assert operation.asked is not None
+                try:
+                    exchange = express.begin(operation, operation.asked)
+                except TransportError as error:
+                    operation.catch_up()
+                    effect = steps.throw(error)
+                else:
+                    if exchange is not None:
+                        self._expect(operation, exchange)
+                        return
+                    operation.express = None
+                    effect = next(steps)
+            else:
+                effect = next(steps)
         except StopIteration as end:
             self._complete(operation, end.value, None)
         except BaseException as error:
@@ -222,6 +237,10 @@ class Multiplexer:
             operation.effect = effect
             self._hand_off(operation)
             return
+        self._expect(operation, exchange)
+
+    def _expect(self, operation: Operation, exchange: Exchange) -> None:
+        """Wait for the answer to a request that was sent."""
         operation.exchange = exchange
         connection = exchange.connection
         descriptor = connection.fileno()
@@ -245,6 +264,7 @@ class Multiplexer:
             except (TransportError, MalformedResponse) as error:
                 del self._exchanges[descriptor]
                 operation.exchange = None
+                operation.catch_up()
                 effect = operation.steps.throw(error)
             else:
                 if response is None:
@@ -255,6 +275,13 @@ class Multiplexer:
                     return
                 del self._exchanges[descriptor]
                 operation.exchange = None
+                if operation.express is not None:
+                    assert operation.asked is not None
+                    result = operation.express.end(operation, operation.asked, response)
+                    if result is not None:
+                        self._complete(operation, result, None)
+                        return
+                    operation.catch_up()
                 effect = operation.steps.send(response)
         except StopIteration as end:
             self._complete(operation, end.value, None)
@@ -264,6 +291,7 @@ class Multiplexer:
             self._pursue(operation, effect)
 
     def _hand_off(self, operation: Operation) -> None:
+        operation.catch_up()
         self._executor.hand_off(operation, alone=not self._exchanges and not self._executor.queue)
 
     def _complete(self, operation: Operation, result: Any, error: BaseException | None) -> None:
@@ -288,6 +316,7 @@ class Multiplexer:
             del self._exchanges[descriptor]
             operation.exchange = None
             try:
+                operation.catch_up()
                 effect = operation.steps.throw(exchange.expire())
             except StopIteration as end:
                 self._complete(operation, end.value, None)

@@ -11,6 +11,7 @@ from ..executor import Task
 from ..messages import Await, Pause
 from ..transport.protocol import Exchange, Transport
 from .driver import Timer, drive
+from .express import Asked, Express
 from .life import Effect
 
 Steps = Generator[Effect, Any, Any]
@@ -22,11 +23,14 @@ class Operation(Task):
     Attributes:
         steps: The operation itself.
         transport: What sends its requests.
+        express: What may send its first attempt before the steps begin; None for nothing, or no longer.
+        asked: What that attempt asks for.
+        timeout: Seconds that it has from when it starts; None where its call's deadline says it all.
         effect: What the steps asked for and nobody has begun; None for nothing.
         exchange: The request that was sent and not yet answered; None for none.
     """
 
-    __slots__ = ("_timer", "effect", "exchange", "steps", "transport")
+    __slots__ = ("_timer", "asked", "effect", "exchange", "express", "steps", "timeout", "transport")
 
     def __init__(self, steps: Steps, call: Call, transport: Transport, timer: Timer | None) -> None:
         super().__init__(call)
@@ -35,6 +39,15 @@ class Operation(Task):
         self._timer = timer
         self.effect: Effect | None = None
         self.exchange: Exchange | None = None
+        self.express: Express | None = None
+        self.asked: Asked | None = None
+        self.timeout: float | None = None
+
+    def catch_up(self) -> None:
+        """Have the steps stand where they have sent what was sent for them, if anything was."""
+        self.express = None
+        if self.call.begun is not None:
+            next(self.steps)
 
     @property
     def waits_itself(self) -> bool:

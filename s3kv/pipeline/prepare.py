@@ -83,6 +83,24 @@ def prepare(
     return WireRequest(origin, method, target, lines, body, data, fresh, into, cut)
 
 
+def mould_of(
+    headers: Pairs, extra: Pairs, endpoint: Endpoint, credentials: Credentials, second: int, user_agent: str
+) -> tuple[tuple[str, str], PrefixedKey | None, tuple[str, str, str]]:
+    """What :func:`prepare` makes of all requests with these headers in a second.
+
+    Args:
+        second: Seconds since the epoch, as the store counts them.
+
+    Returns:
+        What is signed after the query, cut at the payload's hash, which comes twice; what signs it, None if
+        the credentials are anonymous; the header lines, cut at the payload's hash and at the signature.
+    """
+    if not credentials.access_key:
+        return ("", ""), None, (_unsigned(headers, extra, endpoint.host, user_agent), "", "")
+    mould = _mould(headers, extra, endpoint.host, endpoint.region, credentials, second, user_agent)
+    return mould.signed, mould.key, mould.sent
+
+
 @lru_cache(maxsize=256)
 def _mould(
     headers: Pairs,

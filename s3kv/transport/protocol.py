@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ..call import Call
 from ..errors import TransportError
-from ..messages import Response, WireRequest
+from ..messages import Body, Origin, Response, WireRequest
 from .connection import Connection
 
 
@@ -53,6 +53,20 @@ class Transport(Protocol):
 
     def begin(self, request: WireRequest, call: Call) -> Exchange | None:
         """Send a request without waiting for anything; None when that cannot be done just now.
+
+        Raises:
+            TransportError: the connection broke.
+        """
+
+    def launch(
+        self, origin: Origin, head: bytes, body: Body, method: str, data: bool, cut: int, call: Call
+    ) -> Exchange | None:
+        """As :meth:`begin`, for a request whose head is written out already.
+
+        Args:
+            method: The method of the request.
+            data: See :class:`~s3kv.messages.Request`.
+            cut: See there.
 
         Raises:
             TransportError: the connection broke.

@@ -27,7 +27,15 @@ from .. import http1
 from ..call import Call
 from ..errors import MalformedResponse, TransportError
 from ..http1_reader import Partial
-from ..messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, Response, Settings, WireRequest
+from ..messages import (
+    MAX_DOCUMENT_BYTES,
+    MAX_ERROR_BYTES,
+    Body,
+    Origin,
+    Response,
+    Settings,
+    WireRequest,
+)
 
 _PIECE = 256 * 1024
 
@@ -100,6 +108,12 @@ class SessionTransport:
             answer.close()
 
     def begin(self, request: WireRequest, call: Call) -> None:
+        """Sessions only know how to wait."""
+        return None
+
+    def launch(
+        self, origin: Origin, head: bytes, body: Body, method: str, data: bool, cut: int, call: Call
+    ) -> None:
         """Sessions only know how to wait."""
         return None
 

@@ -12,7 +12,7 @@ from .. import forksafe, http1
 from ..call import Call
 from ..errors import TransportError
 from ..http1_reader import ResponseReader
-from ..messages import Origin, Response, Settings, WireRequest, header_lines
+from ..messages import Body, Origin, Response, Settings, WireRequest, header_lines
 from .connection import COALESCE, Connection
 from .pool import ConnectionPool
 
@@ -68,7 +68,26 @@ class SocketTransport:
         if not connection.steady:
             self._pool.put(request.origin, connection)
             return None
-        return SocketExchange(self, connection, request, call)
+        reader = ResponseReader(request.method, request.data, request.into, request.cut)
+        data = _head(request, connection)
+        if request.body:
+            data += request.body
+        return SocketExchange(self, connection, request.origin, data, reader, call)
+
+    def launch(
+        self, origin: Origin, head: bytes, body: Body, method: str, data: bool, cut: int, call: Call
+    ) -> SocketExchange | None:
+        """Send a small request, head and all, on an idle connection, if there is one."""
+        if len(body) > COALESCE:
+            return None
+        connection = self._pool.take(origin)
+        if connection is None:
+            return None
+        if not connection.steady or connection.forwarding is not None:
+            self._pool.put(origin, connection)
+            return None
+        reader = ResponseReader(method, data, None, cut)
+        return SocketExchange(self, connection, origin, head + body if body else head, reader, call)
 
     def release(self, origin: Origin, connection: Connection, reader: ResponseReader) -> None:
         """Take back a connection after an exchange."""
@@ -138,17 +157,20 @@ class SocketExchange:
     __slots__ = ("_call", "_origin", "_reader", "_transport", "connection", "expires")
 
     def __init__(
-        self, transport: SocketTransport, connection: Connection, request: WireRequest, call: Call
+        self,
+        transport: SocketTransport,
+        connection: Connection,
+        origin: Origin,
+        data: bytes,
+        reader: ResponseReader,
+        call: Call,
     ) -> None:
         self._transport = transport
-        self._origin = request.origin
+        self._origin = origin
         self._call = call
-        self._reader = ResponseReader(request.method, request.data, request.into, request.cut)
+        self._reader = reader
         self.connection = connection
         self.expires = monotonic() + connection.timeout
-        data = _head(request, connection)
-        if request.body:
-            data += request.body
         call.attach(connection)
         try:
             sent = connection.send_now(data)

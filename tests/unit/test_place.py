@@ -33,6 +33,9 @@ class FakeTransport:
     def begin(self, request: WireRequest, call: Call) -> Exchange:
         raise NotImplementedError
 
+    def launch(self, *arguments: object) -> Exchange:
+        raise NotImplementedError
+
     def close(self) -> None:
         pass
 

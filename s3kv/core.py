@@ -181,6 +181,8 @@ class Core:
         timeout: float | None,
         *arguments: Any,
         since: float | None = None,
+        express: Express | None = None,
+        asked: Asked | None = None,
     ) -> T:
         """Run an operation on the executor and return its result.
 
@@ -189,6 +191,8 @@ class Core:
             key: The key relative to the store, for messages.
             timeout: Seconds for the whole operation, or None.
             since: Monotonic time at which it began; default: now.
+            express: What may send its first attempt.
+            asked: What that asks for.
 
         Raises:
             StoreClosed: the store was closed.
@@ -198,10 +202,12 @@ class Core:
             raise StoreClosed("the store is closed", key=key)
         executor = self._executor or self._find_executor()
         call = Call(key, self.clock.monotonic() if since is None else since, timeout)
-        steps = operation(self, call, *arguments)
+        task = Operation(operation(self, call, *arguments), call, self._transport, self._timer)
+        task.express = express
+        task.asked = asked
         self._calls.add(call)
         try:
-            result: T = executor.run(Operation(steps, call, self._transport, self._timer))
+            result: T = executor.run(task)
         finally:
             self._calls.discard(call)
         return result
@@ -255,6 +261,7 @@ class Core:
         in_order: bool = False,
         window: int | None = None,
         stale: list[Entry[Item]] | None = None,
+        weigh: Callable[[Entry[Item]], int] | None = None,
     ) -> Generator[Entry[Item], None, None]:
         """Carry out many operations, and hand out each when it has ended.
 
@@ -266,6 +273,7 @@ class Core:
             window: How many may be begun and not handed out; default: so many that one that is ready takes
                 the place of each that ends.
             stale: See :class:`Batch`.
+            weigh: See there.
 
         Raises:
             StoreClosed: the store was closed.
@@ -273,7 +281,7 @@ class Core:
         if self.closed:
             raise StoreClosed("the store is closed")
         executor = self._find_executor()
-        batch = Batch(executor, begin, items, window or 2 * executor.limit, timeout, stale)
+        batch = Batch(executor, begin, items, window or 2 * executor.limit, timeout, stale, weigh)
         self._batches.add(batch)
         try:
             yield from batch.in_order() if in_order else batch

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .context import Context, default_context
 from .core import Core
 from .errors import InvalidKey, StoreClosed
+from .pipeline.express import Asked, Express
 from .spec.members import is_object
 from .spec.members import path as check_path
 from .spec.spec import Spec
@@ -276,9 +277,13 @@ class Handle:
         key: str | None,
         *arguments: Any,
         since: float | None = None,
+        express: Express | None = None,
+        asked: Asked | None = None,
     ) -> T:
         self._check_open(key)
-        return self._core.run(operation, key, self._timeout, *arguments, since=since)
+        return self._core.run(
+            operation, key, self._timeout, *arguments, since=since, express=express, asked=asked
+        )
 
 
 def check_text(text: object) -> str:

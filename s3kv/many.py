@@ -139,7 +139,7 @@ class Batches(Listings, Writing, Reading):
 
         self._check_open()
         with bar:
-            for entry in core.batch(begin, valid(), timeout, in_order=in_order):
+            for entry in core.batch(begin, valid(), timeout, in_order=in_order, weigh=_received):
                 name = entry.item[0]
                 found = entry.result
                 if entry.error is not None:
@@ -268,7 +268,7 @@ class Batches(Listings, Writing, Reading):
         with bar:
             pairs = iter(items.items() if isinstance(items, Mapping) else items)
             while True:
-                for entry in core.batch(begin, valid(), timeout):
+                for entry in core.batch(begin, valid(), timeout, weigh=_sent):
                     name = entry.item[0]
                     active.discard(name)
                     # Where a pair that cannot be put came later, that is what counts.
@@ -389,6 +389,17 @@ class Batches(Listings, Writing, Reading):
             2
         """
         return self.delete_range(KeyRange.prefix(prefix))
+
+
+def _received(entry: Entry[Any]) -> int:
+    """The bytes that a read holds."""
+    found = entry.result
+    return len(found.value) if isinstance(found, Found) else 0
+
+
+def _sent(entry: Entry[tuple[str, str, Body]]) -> int:
+    """The bytes that a write holds."""
+    return len(entry.item[2])
 
 
 def _about(error: Exception, key: str) -> Exception:

@@ -15,6 +15,7 @@ from .operations.read import PART_BYTES, Found, Unmet, get_object, verify_body
 from .operations.stat import Missing
 from .parts import IN_FLIGHT
 from .pipeline.batch import Entry
+from .pipeline.express import Asked
 
 # So often is an object read that was replaced meanwhile.
 MOST_CHANGES = 4
@@ -50,7 +51,19 @@ class Reading(Handle):
         stale: list[Entry[Any]] = []
         for _ in range(MOST_CHANGES):
             if into is None:
-                found: Any = self._run(get_object, name, full, wanted, (), None, cut, since=started)
+                plain = wanted.whole and cut == PART_BYTES
+                found: Any = self._run(
+                    get_object,
+                    name,
+                    full,
+                    wanted,
+                    (),
+                    None,
+                    cut,
+                    since=started,
+                    express=self._core.gets if plain else None,
+                    asked=Asked(full) if plain else None,
+                )
             else:
                 found = self._read_into(
                     name, full, wanted, Room(into, ranged=not wanted.whole), cut, started

@@ -15,6 +15,7 @@ from .operations.multipart import upload_part
 from .operations.write import MAX_PUT_BYTES, put_object
 from .parts import Parts, Target, write_in_parts
 from .payload import LARGE_VALUE, Source, cut, open_value
+from .pipeline.express import Asked
 from .spec.deciding import Deciding
 from .values import StorageGeneration, TimestampedStorageGeneration
 
@@ -66,7 +67,17 @@ class Writing(Handle):
                 opened.check()
             digest = self._digest(name, body, started)
             if condition is None:
-                return self._run(put_object, name, full, body, digest, headers, since=started)
+                return self._run(
+                    put_object,
+                    name,
+                    full,
+                    body,
+                    digest,
+                    headers,
+                    since=started,
+                    express=None if headers else self._core.puts,
+                    asked=Asked(full, body, digest),
+                )
             return self._run(put_if, name, full, body, digest, headers, condition, certain, since=started)
         self._check_open(name)
         parts: Parts = Parts(

@@ -30,6 +30,8 @@ _TOGETHER = 0.0002
 # Seconds that cancelled operations may take to end, and between two looks at them.
 _PATIENCE = 0.3
 _PAUSE = 0.002
+# Bytes of an operation of which many may be in memory: to switch between threads costs more than those.
+_LIGHT = 64 * 1024
 # Seconds that items are taken while an outcome is ready to be handed out.
 _FILLING = 0.005
 
@@ -90,10 +92,11 @@ class Batch(Generic[T]):
         executor: What carries the operations.
         begin: Makes the operation for an item; None for "not now, ask again when one has ended".
         items: What to do; taken as there is room.
-        window: How many operations may be outstanding at once.
+        window: How many operations may be outstanding at once; twice as many as long as they are light.
         timeout: Seconds that each operation has from when it starts; None for no limit.
         stale: If the batch ends before its operations, wait a moment until nobody works on them any more;
             put into this list where somebody still does. Default: do not wait.
+        weigh: Bytes that an operation that has ended holds; default: nobody knows, and none is light.
     """
 
     def __init__(
@@ -104,14 +107,16 @@ class Batch(Generic[T]):
         window: int,
         timeout: float | None = None,
         stale: list[Entry[T]] | None = None,
+        weigh: Callable[[Entry[T]], int] | None = None,
     ) -> None:
         self._stale = stale
+        self._weigh = weigh
         self._executor = executor
         self._begin = begin
         self._items: Iterator[T] = iter(items)
         self._window = window
-        # So many outcomes are worth being woken for, whatever else is to come.
-        self._many = max(1, window // 4)
+        # How many may be outstanding at the moment.
+        self._room = window
         self._timeout = timeout
         self._outstanding: dict[Entry[T], None] = {}
         self._complete: deque[Entry[T]] = deque()
@@ -134,7 +139,8 @@ class Batch(Generic[T]):
         complete.append(entry)
         if not self._asleep:
             return False
-        if len(complete) >= self._many:
+        # So many outcomes are worth being woken for, whatever else is to come.
+        if len(complete) >= self._room // 4:
             self.ring()
             return False
         return True
@@ -187,6 +193,9 @@ class Batch(Generic[T]):
                     # One that was given up has ended after all.
                     if entry in self._outstanding:
                         yield entry
+                if self._weigh is not None:
+                    # The last one tells what others will be like.
+                    self._room = self._window * (2 if self._weigh(entry) <= _LIGHT else 1)
         finally:
             for entry in self._outstanding:
                 entry.call.cancel()
@@ -209,7 +218,7 @@ class Batch(Generic[T]):
         announced = 0.0
         until = monotonic() + _FILLING
         try:
-            while len(self._outstanding) < self._window:
+            while len(self._outstanding) < self._room:
                 now = monotonic()
                 if self._complete and now > until:
                     return

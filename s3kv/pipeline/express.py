@@ -21,6 +21,7 @@ from ..limits.adaptive import AdaptiveLimit
 from ..messages import Body, Pairs, Response
 from ..metrics import Recorder
 from ..sigv4 import EMPTY_SHA256, PrefixedKey
+from ..transport.connection import COALESCE
 from ..transport.protocol import Exchange, Transport
 from .life import Memory
 from .place import Place
@@ -138,7 +139,7 @@ class Express:
             TransportError: the connection broke; the operation's life has to be told.
         """
         adaptive = self._adaptive
-        if adaptive.active or self._log.isEnabledFor(_DEBUG):
+        if adaptive.active or len(asked[1]) > COALESCE or self._log.isEnabledFor(_DEBUG):
             return None
         credentials = self._credentials.peek()
         endpoint = self._place.peek()

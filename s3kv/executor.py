@@ -63,7 +63,7 @@ class Task(ABC):
     Attributes:
         caller: The identifier of the thread that waits for it.
         call: What the operation is, when it must be over, and whether anybody still waits.
-        done: Locked until the task is complete.
+        done: Locked until the task is complete; made by :meth:`lock`, where somebody waits for it alone.
         result: What the operation returned.
         error: What it raised, or None.
         pause: Seconds after which it is to go on, or what is to be settled first; None when it does not
@@ -78,6 +78,9 @@ class Task(ABC):
         self.result: Any = None
         self.error: BaseException | None = None
         self.pause: float | Pending[Any] | None = None
+
+    def lock(self) -> None:
+        """Have a caller wait for it by its ``done``."""
         self.done = _allocate()
         self.done.acquire()
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from . import buffers
 from .buffers import Room
 from .errors import MalformedResponse, TransportError
-from .http1 import MAX_HEAD_BYTES, MAX_INTERIM, ChunkedDecoder, Head, has_body, parse_head, split_plain
+from .http1 import MAX_HEAD_BYTES, MAX_INTERIM, ChunkedDecoder, Head, has_body, parse_head
 from .messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, MAX_OBJECT_BYTES, Response
 
 
@@ -77,13 +77,7 @@ class ResponseReader:
         Raises:
             MalformedResponse: the answer breaks HTTP, or does not end.
         """
-        if not self.started:
-            self.started = True
-            if self._into is None and (plain := split_plain(data)) is not None:
-                # Most answers are like that.
-                self.response = Response(200, plain[0], plain[1], True)
-                self.clean = True
-                return True
+        self.started = True
         if self.head is not None:
             return self._take(data)
         if self._pending:

@@ -65,6 +65,9 @@ class Entry(Operation, Generic[T]):
         self.ended = False
         self.collector: Collector | None = None
 
+    def lock(self) -> None:
+        """Whoever waits does so for the whole batch."""
+
     def finish(self, result: Any, error: BaseException | None) -> None:
         bell = self.settle(result, error)
         if bell is not None:

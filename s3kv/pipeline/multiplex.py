@@ -243,7 +243,7 @@ class Multiplexer:
         """Wait for the answer to a request that was sent."""
         operation.exchange = exchange
         connection = exchange.connection
-        descriptor = connection.fileno()
+        descriptor = connection.descriptor
         if (connection.watcher is not self or descriptor in self._unheard) and not self._watch(
             connection, descriptor
         ):

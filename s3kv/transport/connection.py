@@ -54,6 +54,7 @@ class Connection:
 
     Attributes:
         carried: How many exchanges it has completed.
+        descriptor: The socket's file descriptor, as long as it is open.
         forwarding: None, or the peer is an HTTP proxy: requests name the whole URL, and carry
             these headers for the proxy alone.
         timeout: Seconds that the peer may stay silent.
@@ -68,6 +69,7 @@ class Connection:
         "_received",
         "_sock",
         "carried",
+        "descriptor",
         "forwarding",
         "steady",
         "timeout",
@@ -83,6 +85,7 @@ class Connection:
         forwarding: dict[str, str] | None = None,
     ) -> None:
         self._sock = sock
+        self.descriptor = sock.fileno()
         self.timeout = timeout
         self._kernel = _CAN_ARM and not tls
         self._armed = -1.0
@@ -264,28 +267,47 @@ class Connection:
         except BlockingIOError:
             return 0
 
-    def receive_now(self, reader: ResponseReader) -> bool:
+    def take_now(self) -> bytes | None:
+        """What is here, for an answer of which nothing has come yet; None for nothing, empty for its end.
+
+        Raises:
+            OSError: the connection is broken.
+        """
+        try:
+            data = self._sock.recv(_RECEIVE, _DONTWAIT)
+        except BlockingIOError:
+            return None
+        self._received += len(data)
+        return data
+
+    def receive_now(self, reader: ResponseReader, data: bytes | None = None) -> bool:
         """Read some of what is here; True when the answer is whole. Plain connections only.
+
+        Args:
+            data: What :meth:`take_now` has taken already; default: nothing.
 
         Raises:
             TransportError: no whole answer came.
             MalformedResponse: the answer breaks HTTP.
         """
-        room = reader.room()
-        try:
-            if room is not None:
-                count = self._sock.recv_into(room, len(room), _DONTWAIT)
-            else:
-                data = self._sock.recv(_RECEIVE, _DONTWAIT)
-                count = len(data)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            raise self.failure(reader, error) from error
-        self._received += count
+        if data is not None:
+            count = len(data)
+        else:
+            room = reader.room()
+            try:
+                if room is not None:
+                    count = self._sock.recv_into(room, len(room), _DONTWAIT)
+                else:
+                    data = self._sock.recv(_RECEIVE, _DONTWAIT)
+                    count = len(data)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                raise self.failure(reader, error) from error
+            self._received += count
         if not count:
             self._end(reader)
-        elif not (reader.filled(count) if room is not None else self._feed(reader, data)):
+        elif not (reader.filled(count) if data is None else self._feed(reader, data)):
             return False
         self.carried += 1
         return True

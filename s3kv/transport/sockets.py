@@ -9,8 +9,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from .. import forksafe, http1
+from ..buffers import Room
 from ..call import Call
 from ..errors import TransportError
+from ..http1 import split_plain
 from ..http1_reader import ResponseReader
 from ..messages import Body, Origin, Response, Settings, WireRequest, header_lines
 from .connection import COALESCE, Connection
@@ -55,7 +57,7 @@ class SocketTransport:
             raise
         finally:
             call.detach()
-        self.release(origin, connection, reader)
+        self.release(origin, connection, clean=reader.clean)
         return response
 
     def begin(self, request: WireRequest, call: Call) -> SocketExchange | None:
@@ -68,30 +70,32 @@ class SocketTransport:
         if not connection.steady:
             self._pool.put(request.origin, connection)
             return None
-        reader = ResponseReader(request.method, request.data, request.into, request.cut)
         data = _head(request, connection)
         if request.body:
             data += request.body
-        return SocketExchange(self, connection, request.origin, data, reader, call)
+        wanted = request.method, request.data, request.into, request.cut
+        return SocketExchange(self, connection, request.origin, data, wanted, call)
 
     def launch(
         self, origin: Origin, head: bytes, body: Body, method: str, data: bool, cut: int, call: Call
     ) -> SocketExchange | None:
         """Send a small request, head and all, on an idle connection, if there is one."""
-        if len(body) > COALESCE:
-            return None
         connection = self._pool.take(origin)
         if connection is None:
             return None
         if not connection.steady or connection.forwarding is not None:
             self._pool.put(origin, connection)
             return None
-        reader = ResponseReader(method, data, None, cut)
-        return SocketExchange(self, connection, origin, head + body if body else head, reader, call)
+        wanted = method, data, None, cut
+        return SocketExchange(self, connection, origin, head + body if body else head, wanted, call)
 
-    def release(self, origin: Origin, connection: Connection, reader: ResponseReader) -> None:
-        """Take back a connection after an exchange."""
-        if reader.clean:
+    def release(self, origin: Origin, connection: Connection, *, clean: bool = True) -> None:
+        """Take back a connection after an exchange.
+
+        Args:
+            clean: It may carry another.
+        """
+        if clean:
             self._pool.put(origin, connection)
         else:
             connection.close()
@@ -152,9 +156,12 @@ class SocketExchange:
     """A request sent on a connection, whose answer is taken without waiting.
 
     Belongs to one thread at a time. See :class:`~s3kv.transport.protocol.Exchange`.
+
+    Args:
+        wanted: What the answer's reader is made with.
     """
 
-    __slots__ = ("_call", "_origin", "_reader", "_transport", "connection", "expires")
+    __slots__ = ("_call", "_origin", "_reader", "_transport", "_wanted", "connection", "expires")
 
     def __init__(
         self,
@@ -162,13 +169,15 @@ class SocketExchange:
         connection: Connection,
         origin: Origin,
         data: bytes,
-        reader: ResponseReader,
+        wanted: tuple[str, bool, Room | None, int],
         call: Call,
     ) -> None:
         self._transport = transport
         self._origin = origin
         self._call = call
-        self._reader = reader
+        self._wanted = wanted
+        # Most answers come in one piece and are plain: what puts others together is made when there is one.
+        self._reader: ResponseReader | None = None
         self.connection = connection
         self.expires = monotonic() + connection.timeout
         call.attach(connection)
@@ -185,12 +194,28 @@ class SocketExchange:
 
     @property
     def large(self) -> bool:
-        return self._reader.large
+        return self._reader is not None and self._reader.large
 
     def advance(self) -> Response | None:
+        connection = self.connection
+        data: bytes | None = None
         try:
-            if not self.connection.receive_now(self._reader):
-                self.expires = monotonic() + self.connection.timeout
+            if self._reader is None and self._wanted[2] is None:
+                try:
+                    data = connection.take_now()
+                except OSError as error:
+                    raise connection.failure(self._read(), error) from error
+                if data is None:
+                    self.expires = monotonic() + connection.timeout
+                    return None
+                plain = split_plain(data)
+                if plain is not None:
+                    connection.carried += 1
+                    self._call.detach()
+                    self._transport.release(self._origin, connection)
+                    return Response(200, plain[0], plain[1], True)
+            if not connection.receive_now(self._read(), data):
+                self.expires = monotonic() + connection.timeout
                 return None
         except BaseException:
             self._abandon()
@@ -199,21 +224,28 @@ class SocketExchange:
 
     def finish(self) -> Response:
         try:
-            self.connection.receive(self._reader, self._call.deadline)
+            self.connection.receive(self._read(), self._call.deadline)
         except BaseException:
             self._abandon()
             raise
         return self._done()
 
+    def _read(self) -> ResponseReader:
+        reader = self._reader
+        if reader is None:
+            reader = self._reader = ResponseReader(*self._wanted)
+        return reader
+
     def _done(self) -> Response:
-        response = self._reader.response
+        reader = self._read()
+        response = reader.response
         assert response is not None
         self._call.detach()
-        self._transport.release(self._origin, self.connection, self._reader)
+        self._transport.release(self._origin, self.connection, clean=reader.clean)
         return response
 
     def expire(self) -> TransportError:
-        failure = self.connection.failure(self._reader, TimeoutError())
+        failure = self.connection.failure(self._read(), TimeoutError())
         self._abandon()
         return failure
 

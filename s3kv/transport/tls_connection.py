@@ -39,25 +39,35 @@ class TlsConnection(Connection):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
 
-    def receive_now(self, reader: ResponseReader) -> bool:
+    def take_now(self) -> bytes | None:
+        try:
+            return self._sock.recv(_RECORD)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+
+    def receive_now(self, reader: ResponseReader, data: bytes | None = None) -> bool:
         while True:
-            room = reader.room()
-            try:
-                if room is not None:
-                    count = self._sock.recv_into(room, len(room))
-                else:
-                    data = self._sock.recv(_RECORD)
-                    count = len(data)
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                return False
-            except OSError as error:
-                raise self.failure(reader, error) from error
+            if data is not None:
+                count = len(data)
+            else:
+                room = reader.room()
+                try:
+                    if room is not None:
+                        count = self._sock.recv_into(room, len(room))
+                    else:
+                        data = self._sock.recv(_RECORD)
+                        count = len(data)
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    return False
+                except OSError as error:
+                    raise self.failure(reader, error) from error
             if not count:
                 self._end(reader)
-            elif not (reader.filled(count) if room is not None else self._feed(reader, data)):
+            elif not (reader.filled(count) if data is None else self._feed(reader, data)):
                 if reader.large:
                     return False
                 # What OpenSSL has decrypted already, no poll will tell of.
+                data = None
                 continue
             self.carried += 1
             return True

@@ -37,6 +37,7 @@ _PLAIN = re.compile(
     rb"|content-type:[\t\x20-\x7e\x80-\xff]*"
     rb"|(?!con|transfer-e|x-amz-checksum-)[!#$%&'*+\-.^_`|~0-9a-z]+:[\t\x20-\x7e\x80-\xff]*))*"
 ).fullmatch
+_ETAG = re.compile(rb"\r\n[Ee][Tt][Aa][Gg]:[\t ]*([^\r]*)").search
 # chunk-size = 1*HEXDIG; extensions are skipped, but not their control characters.
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?").fullmatch
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*").fullmatch
@@ -151,6 +152,12 @@ class Fields:
         if self._headers is None:
             self._headers = _headers_of(self._text)
         return self._headers
+
+    @property
+    def etag(self) -> str:
+        """The field of that name, without the trouble of looking at all others; empty if there is none."""
+        match = _ETAG(self._text)
+        return "" if match is None else match[1].rstrip(b"\t ").decode("latin-1")
 
 
 def split_plain(data: bytes) -> tuple[Fields, bytes] | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .buffers import Room
+from .http1 import Fields
 from .pending import Pending
 from .sigv4 import EMPTY_SHA256
 
@@ -130,7 +131,7 @@ class WireRequest(NamedTuple):
         return f"<WireRequest {self.method} {self.origin}{self.target}>"
 
 
-class Fields(Protocol):
+class Headed(Protocol):
     """What has headers that are looked at when somebody asks."""
 
     @property
@@ -157,7 +158,7 @@ class Response:
     __slots__ = ("_headers", "body", "error", "plain", "rest", "status", "view")
 
     def __init__(
-        self, status: int, headers: dict[str, str] | Fields, body: bytes | memoryview, plain: bool = False
+        self, status: int, headers: dict[str, str] | Headed, body: bytes | memoryview, plain: bool = False
     ) -> None:
         self.status = status
         self._headers = headers
@@ -173,6 +174,12 @@ class Response:
         """Names in lower case to values."""
         found = self._headers
         return found if type(found) is dict else found.headers  # type: ignore[union-attr]
+
+    @property
+    def etag(self) -> str:
+        """The ETag as it was sent; empty if there is none."""
+        found = self._headers
+        return found.etag if type(found) is Fields else self.headers.get("etag", "")
 
     @property
     def code(self) -> str:

@@ -14,6 +14,9 @@ from ..sigv4 import EMPTY_SHA256
 
 # From so many bytes on a body is large.
 LARGE = 1024 * 1024
+# Hashing so much at a time keeps the interpreter lock, which for little costs less than to win it back.
+_HELD = 2047
+_SMALL = 8 * _HELD
 # So much is hashed between two chances for Ctrl-C.
 _PIECE = 32 * 1024 * 1024
 
@@ -61,8 +64,13 @@ class CopyLimit:
             TimeoutError: there was no turn in time.
         """
         size = len(body)
-        if size < LARGE:
+        if size <= _HELD or _SMALL < size < LARGE:
             return hashlib.sha256(body).hexdigest() if size else EMPTY_SHA256
+        if size <= _SMALL:
+            digest = hashlib.sha256(body[:_HELD])
+            for start in range(_HELD, size, _HELD):
+                digest.update(body[start : start + _HELD])
+            return digest.hexdigest()
         with self.slot(size, timeout), memoryview(body) as view:
             digest = hashlib.sha256()
             for start in range(0, size, _PIECE):

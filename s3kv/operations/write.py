@@ -54,7 +54,7 @@ def put_object(
 
 
 def _accept(response: Response, time: float) -> TimestampedStorageGeneration | None:
-    etag = quoted(response.headers.get("etag", "")) if response.status == 200 else ""
+    etag = quoted(response.etag) if response.status == 200 else ""
     return TimestampedStorageGeneration(StorageGeneration(etag), time) if etag else None
 
 

@@ -95,7 +95,8 @@ class Batch(Generic[T]):
         executor: What carries the operations.
         begin: Makes the operation for an item; None for "not now, ask again when one has ended".
         items: What to do; taken as there is room.
-        window: How many operations may be outstanding at once; twice as many as long as they are light.
+        window: How many operations may be outstanding at once; twice as many as long as they are light and
+            handed out faster than they end.
         timeout: Seconds that each operation has from when it starts; None for no limit.
         stale: If the batch ends before its operations, wait a moment until nobody works on them any more;
             put into this list where somebody still does. Default: do not wait.
@@ -188,6 +189,7 @@ class Batch(Generic[T]):
                     raise self._stopped
                 if not self._outstanding and not self._held_back:
                     return
+                quick = not self._complete
                 self._sleep(ended)
                 if self._stopped is not None:
                     raise self._stopped
@@ -198,7 +200,8 @@ class Batch(Generic[T]):
                         yield entry
                 if self._weigh is not None:
                     # The last one tells what others will be like.
-                    self._room = self._window * (2 if self._weigh(entry) <= _LIGHT else 1)
+                    wide = quick and self._weigh(entry) <= _LIGHT
+                    self._room = self._window * (2 if wide else 1)
         finally:
             for entry in self._outstanding:
                 entry.call.cancel()

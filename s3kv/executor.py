@@ -43,8 +43,8 @@ LISTEN = 0.25
 # No system has connections for more.
 _MOST = 65_536
 
-_allocate = threading.Lock
-_identify = threading.get_ident
+allocate_lock = threading.Lock
+identify = threading.get_ident
 
 
 class Bell(Protocol):
@@ -63,7 +63,7 @@ class Task(ABC):
     Attributes:
         caller: The identifier of the thread that waits for it.
         call: What the operation is, when it must be over, and whether anybody still waits.
-        done: Locked until the task is complete; made by :meth:`lock`, where somebody waits for it alone.
+        done: Locked until the task is complete.
         result: What the operation returned.
         error: What it raised, or None.
         pause: Seconds after which it is to go on, or what is to be settled first; None when it does not
@@ -74,14 +74,11 @@ class Task(ABC):
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.caller = _identify()
+        self.caller = identify()
         self.result: Any = None
         self.error: BaseException | None = None
         self.pause: float | Pending[Any] | None = None
-
-    def lock(self) -> None:
-        """Have a caller wait for it by its ``done``."""
-        self.done = _allocate()
+        self.done = allocate_lock()
         self.done.acquire()
 
     @abstractmethod
@@ -160,7 +157,7 @@ class _Worker:
     __slots__ = ("wake",)
 
     def __init__(self) -> None:
-        self.wake = _allocate()
+        self.wake = allocate_lock()
         self.wake.acquire()
 
 

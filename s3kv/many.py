@@ -19,9 +19,9 @@ from .operations.stat import Missing
 from .operations.write import put_object
 from .payload import LARGE_VALUE, Source, open_value
 from .pipeline.batch import Entry
-from .pipeline.express import Asked
 from .progress import Progress, show_progress
 from .reading import Reading, Replaced, Unsplittable
+from .sigv4 import EMPTY_SHA256
 from .values import TimestampedStorageGeneration
 from .writing import Writing
 
@@ -134,7 +134,7 @@ class Batches(Listings, Writing, Reading):
                 None,
                 PART_BYTES,
                 express=core.gets,
-                asked=Asked(full),
+                asked=(full, b"", EMPTY_SHA256),
             )
 
         self._check_open()
@@ -252,7 +252,7 @@ class Batches(Listings, Writing, Reading):
                 digest,
                 (),
                 express=core.puts,
-                asked=Asked(full, body, digest),
+                asked=(full, body, digest),
             )
 
         def ended(name: str, stamp: Any, error: BaseException | None) -> None:

@@ -22,6 +22,8 @@ OURS = "/s3kv/"
 # Upper bounds in milliseconds, each bucket twice as wide as the one before it.
 BOUNDS = tuple(float(2**n) for n in range(18))
 
+_SECONDS = tuple(bound / 1000.0 for bound in BOUNDS)
+
 # S3's operations, by what they are to TensorStore.
 _READS = frozenset({"GetObject"})
 _WRITES = frozenset({"PutObject", "DeleteObject", "CompleteMultipartUpload"})
@@ -127,27 +129,29 @@ class _Totals:
     def add(self, records: Sequence[Record]) -> None:
         counts = self.counts
         counts["requests"] += len(records)
+        retries = failures = bytes_read = bytes_written = 0
+        latencies: dict[str, list[float]] = {"read": [], "write": []}
+        reads, writes = latencies.values()
         for operation, seconds, attempts, received, sent, failed in records:
-            if attempts > 1:
-                counts["retries"] += attempts - 1
-            if failed:
-                counts["failures"] += 1
+            retries += attempts - 1 if attempts > 1 else 0
+            failures += failed
             if operation in _READS:
-                name = "read"
+                reads.append(seconds)
+                bytes_read += received
             elif operation in _WRITES:
-                name = "write"
-            else:
-                name = ""
-            if received:
-                counts["bytes_read"] += received
+                writes.append(seconds)
             if sent and operation in _SENDS:
-                counts["bytes_written"] += sent
-            if name:
-                counts[name] += 1
-                latency = f"{name}_latency_ms"
-                value = seconds * 1000.0
-                self.sums[latency] += value
-                self.buckets[latency][bisect_left(BOUNDS, value)] += 1
+                bytes_written += sent
+        counts["retries"] += retries
+        counts["failures"] += failures
+        counts["bytes_read"] += bytes_read
+        counts["bytes_written"] += bytes_written
+        for name, values in latencies.items():
+            counts[name] += len(values)
+            self.sums[f"{name}_latency_ms"] += 1000.0 * sum(values)
+            buckets = self.buckets[f"{name}_latency_ms"]
+            for value in values:
+                buckets[bisect_left(_SECONDS, value)] += 1
 
 
 class Recorder:

@@ -15,7 +15,7 @@ from .operations.read import PART_BYTES, Found, Unmet, get_object, verify_body
 from .operations.stat import Missing
 from .parts import IN_FLIGHT
 from .pipeline.batch import Entry
-from .pipeline.express import Asked
+from .sigv4 import EMPTY_SHA256
 
 # So often is an object read that was replaced meanwhile.
 MOST_CHANGES = 4
@@ -62,7 +62,7 @@ class Reading(Handle):
                     cut,
                     since=started,
                     express=self._core.gets if plain else None,
-                    asked=Asked(full) if plain else None,
+                    asked=(full, b"", EMPTY_SHA256) if plain else None,
                 )
             else:
                 found = self._read_into(

@@ -15,7 +15,6 @@ from .operations.multipart import upload_part
 from .operations.write import MAX_PUT_BYTES, put_object
 from .parts import Parts, Target, write_in_parts
 from .payload import LARGE_VALUE, Source, cut, open_value
-from .pipeline.express import Asked
 from .spec.deciding import Deciding
 from .values import StorageGeneration, TimestampedStorageGeneration
 
@@ -76,7 +75,7 @@ class Writing(Handle):
                     headers,
                     since=started,
                     express=None if headers else self._core.puts,
-                    asked=Asked(full, body, digest),
+                    asked=(full, body, digest),
                 )
             return self._run(put_if, name, full, body, digest, headers, condition, certain, since=started)
         self._check_open(name)

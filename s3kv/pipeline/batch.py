@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from ..call import Call
 from ..errors import DeadlineExceeded
-from ..executor import LISTEN, RequestExecutor
+from ..executor import LISTEN, RequestExecutor, identify
 from ..transport.protocol import Transport
 from .driver import Timer
 from .operation import Operation, Steps
@@ -60,13 +60,18 @@ class Entry(Operation, Generic[T]):
     def __init__(
         self, item: T, steps: Steps, call: Call, transport: Transport, timer: Timer | None
     ) -> None:
-        super().__init__(steps, call, transport, timer)
+        # As the base classes do it, but for the lock: one waits for many. There are so many of these that
+        # the calls count.
         self.item = item
+        self.steps = steps
+        self.call = call
+        self.transport = transport
+        self._timer = timer
+        self.caller = identify()
+        self.result = self.error = self.pause = None
+        self.effect = self.exchange = self.express = self.asked = self.timeout = None
         self.ended = False
         self.collector: Collector | None = None
-
-    def lock(self) -> None:
-        """Whoever waits does so for the whole batch."""
 
     def finish(self, result: Any, error: BaseException | None) -> None:
         bell = self.settle(result, error)

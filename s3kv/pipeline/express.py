@@ -20,7 +20,7 @@ from ..keys import encode_path
 from ..limits.adaptive import AdaptiveLimit
 from ..messages import Body, Pairs, Response
 from ..metrics import Recorder
-from ..sigv4 import EMPTY_SHA256, PrefixedKey
+from ..sigv4 import PrefixedKey
 from ..transport.connection import COALESCE
 from ..transport.protocol import Exchange, Transport
 from .life import Memory
@@ -35,18 +35,9 @@ if TYPE_CHECKING:
 _DEBUG = 10
 
 
-class Asked(NamedTuple):
-    """What a plain request asks for.
-
-    Attributes:
-        key: The full key.
-        body: The payload.
-        digest: Its SHA-256, in hexadecimal.
-    """
-
-    key: str
-    body: Body = b""
-    digest: str = EMPTY_SHA256
+#: What a plain request asks for: the full key, the payload, and its SHA-256 in hexadecimal. No class, for
+#: there is one for each.
+Asked = tuple[str, Body, str]
 
 
 class Kind(NamedTuple):

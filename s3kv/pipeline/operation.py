@@ -34,7 +34,6 @@ class Operation(Task):
 
     def __init__(self, steps: Steps, call: Call, transport: Transport, timer: Timer | None) -> None:
         super().__init__(call)
-        self.lock()
         self.steps = steps
         self.transport = transport
         self._timer = timer

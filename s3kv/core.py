@@ -308,6 +308,38 @@ class Core:
         if not entry.ended:
             entry.call.cancel()
 
+    def start(
+        self,
+        operation: Callable[..., Generator[Effect, Any, Any]],
+        key: str | None,
+        timeout: float | None,
+        *arguments: Any,
+    ) -> Operation:
+        """Begin what :meth:`run` runs; to be waited for by :meth:`finish`, or given up by :meth:`drop`.
+
+        Raises:
+            StoreClosed: the store was closed.
+        """
+        if self.closed:
+            raise StoreClosed("the store is closed", key=key)
+        call = Call(key, self.clock.monotonic(), timeout)
+        task = Operation(operation(self, call, *arguments), call, self._transport, self._timer)
+        self._calls.add(call)
+        self._find_executor().begin(task)
+        return task
+
+    def finish(self, task: Operation) -> Any:
+        """The result of an operation that was begun by :meth:`start`; its exception is raised."""
+        try:
+            return self._find_executor().wait(task)
+        finally:
+            self._calls.discard(task.call)
+
+    def drop(self, task: Operation) -> None:
+        """Give up an operation that was begun by :meth:`start`."""
+        self._calls.discard(task.call)
+        task.call.cancel()
+
     def aside(
         self,
         operation: Callable[..., Generator[Effect, Any, Any]],

@@ -209,12 +209,17 @@ class RequestExecutor:
 
         KeyboardInterrupt cancels the task and comes through at once.
         """
-        call = task.call
-        if self._callers is not None and task.caller not in self._callers:
-            call.cancel()
-        self.queue.append(task)
         try:
-            self.announce()
+            self.begin(task)
+        except BaseException:
+            task.call.cancel()
+            raise
+        return self.wait(task)
+
+    def wait(self, task: Task) -> Any:
+        """As :meth:`run`, for a task that was begun; once for each."""
+        call = task.call
+        try:
             if call.deadline is None:
                 while not task.done.acquire(True, LISTEN):
                     pass

@@ -20,12 +20,12 @@ from .keys import check_key, key_text
 from .messages import Pairs
 from .operations.conditions import NO_VALUE, check_condition
 from .operations.presign import presign_url
-from .operations.read import PART_BYTES, Found, get_object
+from .operations.read import Found, get_object
 from .operations.stat import Missing
 from .operations.write import object_headers
 from .payload import Source
 from .progress import Progress, show_progress
-from .reading import MOST_CHANGES, Reading, Replaced, Unsplittable
+from .reading import MOST_CHANGES, PART_BYTES, Reading, Replaced, Unsplittable
 from .single import demanded
 from .values import StorageGeneration, TimestampedStorageGeneration
 from .writing import Writing

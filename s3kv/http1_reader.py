@@ -116,7 +116,7 @@ class ResponseReader:
                 return self._begin_into(self._into, data, length)
             if len(data) == length:
                 return self._finish(data, clean=True)
-            if self._limit is None and length >= buffers.FRESH and buffers.available():
+            if success and length >= buffers.FRESH and buffers.available():
                 return self._begin(buffers.FreshBytes(length, data[:length]), data, length)
             self._length = length
         elif head.chunked:

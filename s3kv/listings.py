@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import repeat
 from typing import Any
 
+from .core import Core
 from .errors import MalformedResponse
 from .handle import Handle, check_text
 from .keyrange import KeyRange, just_before
-from .listing_xml import Columns
+from .listing_xml import Columns, guess_token
 from .operations.listing import (
     PageRequest,
     entries_of,
     fetch_page,
+    following,
     pages,
     pick,
     read_listing,
     relative,
 )
 from .pipeline.batch import Entry
+from .pipeline.operation import Operation
 from .survey import OutOfOrder, Survey
 from .values import ListEntry
 
@@ -31,6 +34,47 @@ _SLOW = 0.01
 
 # Inside the class, ``list`` is the method.
 _List = list
+
+
+class Ahead:
+    """Gets one page after the other; while one is read, the next is on its way.
+
+    Belongs to one thread.
+
+    Args:
+        core: The bucket.
+        timeout: Seconds that each page has; None for no limit.
+        keys_only: Only the keys have to be read.
+    """
+
+    def __init__(self, core: Core, timeout: float | None, *, keys_only: bool) -> None:
+        self._core = core
+        self._timeout = timeout
+        self._keys_only = keys_only
+        self._next: tuple[PageRequest, Operation] | None = None
+
+    def page(self, request: PageRequest) -> Columns:
+        """A page, and the one after it begun; where pages are slow, that is left to others."""
+        core = self._core
+        monotonic = core.clock.monotonic
+        started = monotonic()
+        if self._next is not None and self._next[0] == request:
+            task, self._next = self._next[1], None
+        else:
+            self.close()
+            task = core.start(fetch_page, None, self._timeout, request)
+        fetched = core.finish(task)
+        token = guess_token(fetched.response.body) if monotonic() - started < _SLOW else None
+        if token is not None:
+            after = following(request, token)
+            self._next = after, core.start(fetch_page, None, self._timeout, after)
+        return read_listing(core, fetched, keys_only=self._keys_only)
+
+    def close(self) -> None:
+        """Give up what is on its way."""
+        if self._next is not None:
+            self._core.drop(self._next[1])
+            self._next = None
 
 
 class Listings(Handle):
@@ -72,7 +116,7 @@ class Listings(Handle):
             raise ValueError(f"strip_prefix_length is {cut}: allowed is 0 or more")
         self._core.recorder.count("list")
         keys: _List[str] = []
-        for page in self._pages_fast(self._wanted(prefix, range)):
+        for page in self._pages_fast(self._wanted(prefix, range), keys_only=True):
             keys += page.keys
         keys.sort()
         return [key[cut:] for key in keys if len(key) > cut] if cut else keys
@@ -126,12 +170,19 @@ class Listings(Handle):
             raise TypeError(f"range is a KeyRange, not {type(range).__name__}")
         return wanted & range
 
-    def _pages(self, wanted: KeyRange, after: str | None) -> Iterator[Columns]:
+    def _pages(
+        self,
+        wanted: KeyRange,
+        after: str | None,
+        fetch: Callable[[PageRequest], Columns] | None = None,
+    ) -> Iterator[Columns]:
         """What there is in a range, a page at a time.
 
         Args:
             after: Leave out keys up to and including this one.
+            fetch: Gets one page; default: when it is asked for.
         """
+        fetch = fetch or self._page
         path, memory = self._path, self._core.memory
         if wanted.empty or (after is not None and wanted.exclusive_max and after >= wanted.exclusive_max):
             return
@@ -148,10 +199,10 @@ class Listings(Handle):
         def in_range(key: str) -> bool:
             return key in wanted and (after is None or key > after)
 
-        for whole in pages(PageRequest(prefix, start_after=start), self._page):
+        for whole in pages(PageRequest(prefix, start_after=start), fetch):
             if start and memory.unordered:
                 # Only now this store has turned out to be one that leaves out too much then.
-                yield from self._pages(wanted, after)
+                yield from self._pages(wanted, after, fetch)
                 return
             page = relative(whole, len(path))
             keys = page.keys
@@ -164,19 +215,29 @@ class Listings(Handle):
             if wanted.exclusive_max and not memory.unordered and keys[-1] >= wanted.exclusive_max:
                 return
 
-    def _pages_fast(self, wanted: KeyRange) -> Iterator[Columns]:
-        """What there is in a range: side by side when it turns out that this pays."""
+    def _pages_fast(self, wanted: KeyRange, *, keys_only: bool = False) -> Iterator[Columns]:
+        """All there is in a range: a page ahead, or side by side when it turns out that this pays.
+
+        Args:
+            keys_only: Only the keys have to be read.
+        """
+        self._check_open()
         clock = self._core.clock
         started = clock.monotonic()
-        for number, page in enumerate(self._pages(wanted, None), 1):
-            yield page
-            if number < _FEW or clock.monotonic() - started <= number * _SLOW:
-                continue
-            if page.keys and page.next_token and not self._core.memory.unordered:
-                yield from self._pages_side_by_side(wanted, page.keys[-1])
+        with closing(Ahead(self._core, self._timeout, keys_only=keys_only)) as ahead:
+            for number, page in enumerate(self._pages(wanted, None, ahead.page), 1):
+                yield page
+                if number < _FEW or clock.monotonic() - started <= number * _SLOW:
+                    continue
+                if page.keys and page.next_token and not self._core.memory.unordered:
+                    break
+            else:
                 return
+        yield from self._pages_side_by_side(wanted, page.keys[-1], keys_only=keys_only)
 
-    def _pages_side_by_side(self, wanted: KeyRange, after: str | None) -> Iterator[Columns]:
+    def _pages_side_by_side(
+        self, wanted: KeyRange, after: str | None, *, keys_only: bool = False
+    ) -> Iterator[Columns]:
         """As :meth:`_pages`, with many pages fetched at once."""
         core, path = self._core, self._path
         if wanted.empty:
@@ -203,7 +264,7 @@ class Listings(Handle):
                 for entry in batch:
                     if entry.error is not None:
                         raise entry.error
-                    page = read_listing(core, entry.result)
+                    page = read_listing(core, entry.result, keys_only=keys_only)
                     if core.memory.unordered:
                         raise OutOfOrder
                     survey.take(entry.item, page)

@@ -14,13 +14,13 @@ from .keys import check_key, key_text
 from .listings import Listings
 from .messages import Body
 from .operations.delete_many import MAX_KEYS, delete_objects
-from .operations.read import PART_BYTES, Found, get_object
+from .operations.read import Found, get_object
 from .operations.stat import Missing
 from .operations.write import put_object
 from .payload import LARGE_VALUE, Source, open_value
 from .pipeline.batch import Entry
 from .progress import Progress, show_progress
-from .reading import Reading, Replaced, Unsplittable
+from .reading import PART_BYTES, Reading, Replaced, Unsplittable
 from .sigv4 import EMPTY_SHA256
 from .values import TimestampedStorageGeneration
 from .writing import Writing
@@ -134,7 +134,7 @@ class Batches(Listings, Writing, Reading):
                 None,
                 PART_BYTES,
                 express=core.gets,
-                asked=(full, b"", EMPTY_SHA256),
+                asked=(full, b"", EMPTY_SHA256, PART_BYTES),
             )
 
         self._check_open()
@@ -252,7 +252,7 @@ class Batches(Listings, Writing, Reading):
                 digest,
                 (),
                 express=core.puts,
-                asked=(full, body, digest),
+                asked=(full, body, digest, 0),
             )
 
         def ended(name: str, stamp: Any, error: BaseException | None) -> None:

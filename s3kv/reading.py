@@ -11,11 +11,15 @@ from .byterange import ByteRange, parse_content_range
 from .errors import ByteRangeError, Changed, ConditionFailed, DataLoss, MalformedResponse
 from .etag import quoted
 from .handle import Handle
-from .operations.read import PART_BYTES, Found, Unmet, get_object, verify_body
+from .operations.read import Found, Unmet, get_object, verify_body
 from .operations.stat import Missing
 from .parts import IN_FLIGHT
 from .pipeline.batch import Entry
 from .sigv4 import EMPTY_SHA256
+
+# How much the first request reads of an object of at least twice as many bytes, and how long the parts are
+# that others read meanwhile.
+PART_BYTES = 16 * 1024**2
 
 # So often is an object read that was replaced meanwhile.
 MOST_CHANGES = 4
@@ -62,7 +66,7 @@ class Reading(Handle):
                     cut,
                     since=started,
                     express=self._core.gets if plain else None,
-                    asked=(full, b"", EMPTY_SHA256) if plain else None,
+                    asked=(full, b"", EMPTY_SHA256, PART_BYTES) if plain else None,
                 )
             else:
                 found = self._read_into(

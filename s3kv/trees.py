@@ -17,12 +17,12 @@ from .keys import check_key
 from .local_files import PIECE, LocalFile, check_free, check_name, is_same, make_folders, walk
 from .many import Batches, failed
 from .operations.multipart import MAX_PARTS
-from .operations.read import PART_BYTES as DOWNLOADED_AT_ONCE
 from .operations.write import object_headers
 from .parts import IN_FLIGHT
 from .payload import LARGE_VALUE
 from .payload import PART_BYTES as UPLOADED_AT_ONCE
 from .progress import Progress, show_progress
+from .reading import PART_BYTES as DOWNLOADED_AT_ONCE
 from .scope import Crew
 from .values import ListEntry, TimestampedStorageGeneration
 

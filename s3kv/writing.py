@@ -75,7 +75,7 @@ class Writing(Handle):
                     headers,
                     since=started,
                     express=None if headers else self._core.puts,
-                    asked=(full, body, digest),
+                    asked=(full, body, digest, 0),
                 )
             return self._run(put_if, name, full, body, digest, headers, condition, certain, since=started)
         self._check_open(name)

@@ -10,8 +10,8 @@ from fsspec.spec import AbstractBufferedFile  # type: ignore[import-untyped]
 from ..byterange import ByteRange
 from ..etag import quoted
 from ..keys import check_key
-from ..operations.read import PART_BYTES
 from ..operations.stat import Missing
+from ..reading import PART_BYTES
 from ..store import Store
 from .os_errors import not_found, os_errors, stale
 

@@ -79,8 +79,11 @@ def fetch_page(resources: Resources, call: Call, page: PageRequest) -> Generator
     return Fetched(page, response, call)
 
 
-def read_listing(resources: Resources, fetched: Fetched) -> Columns:
+def read_listing(resources: Resources, fetched: Fetched, *, keys_only: bool = False) -> Columns:
     """What is on a page.
+
+    Args:
+        keys_only: See :func:`~s3kv.listing_xml.read_page`.
 
     Raises:
         MalformedResponse: the answer is no listing, or not of the keys that were asked for.
@@ -88,7 +91,7 @@ def read_listing(resources: Resources, fetched: Fetched) -> Columns:
     page, response, call = fetched
     memory = resources.memory
     try:
-        result = read_page(response.body)
+        result = read_page(response.body, keys_only=keys_only)
         keys = result.keys
         ordered = not any(map(gt, keys, keys[1:]))
         # In order, what is between two keys with a prefix has it too.
@@ -132,7 +135,12 @@ def pages(first: PageRequest, fetch: Callable[[PageRequest], Columns]) -> Iterat
         if number == milestone:
             kept = token
             milestone *= 2
-        request = request._replace(token=token, start_after="")
+        request = following(request, token)
+
+
+def following(page: PageRequest, token: str) -> PageRequest:
+    """The page after another."""
+    return page._replace(token=token, start_after="")
 
 
 def relative(page: Columns, path_length: int) -> Columns:

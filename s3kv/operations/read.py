@@ -20,10 +20,6 @@ from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import describe, service_error
 from .stat import Missing, head_object
 
-# How much the first request reads of an object of at least twice as many bytes, and how long the parts are
-# that others read meanwhile.
-PART_BYTES = 16 * 1024**2
-
 _CHECKED = (("x-amz-checksum-mode", "ENABLED"),)
 
 
@@ -79,7 +75,7 @@ def whole_object(copies: CopyLimit) -> Kind:
                 return None
         return Found(response.body, response)
 
-    return Kind("GetObject", "GET", _CHECKED, True, PART_BYTES, accept)
+    return Kind("GetObject", "GET", _CHECKED, True, accept)
 
 
 def get_object(

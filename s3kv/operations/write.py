@@ -59,7 +59,7 @@ def _accept(response: Response, time: float) -> TimestampedStorageGeneration | N
 
 
 #: Writes without conditions and headers of their own, as a kind of plain request.
-PLAIN_PUT = Kind("PutObject", "PUT", (), False, 0, _accept)
+PLAIN_PUT = Kind("PutObject", "PUT", (), False, _accept)
 
 
 def object_headers(content_type: str | None, metadata: Mapping[str, str] | None) -> Pairs:

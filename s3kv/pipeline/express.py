@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 _DEBUG = 10
 
 
-#: What a plain request asks for: the full key, the payload, and its SHA-256 in hexadecimal. No class, for
-#: there is one for each.
-Asked = tuple[str, Body, str]
+#: What a plain request asks for: the full key, the payload, its SHA-256 in hexadecimal, and where to cut
+#: the answer (see :class:`~s3kv.messages.Request`). No class, for there is one for each.
+Asked = tuple[str, Body, str, int]
 
 
 class Kind(NamedTuple):
@@ -48,7 +48,6 @@ class Kind(NamedTuple):
         method: The HTTP method.
         headers: Headers to send and sign, names in lower case.
         data: As in :class:`~s3kv.messages.Request`.
-        cut: As there.
         accept: The operation's result from a first answer and the time before it was asked for; None where
             the operation itself has to say.
     """
@@ -57,7 +56,6 @@ class Kind(NamedTuple):
     method: str
     headers: Pairs
     data: bool
-    cut: int
     accept: Callable[[Response, float], Any]
 
 
@@ -70,6 +68,10 @@ class _Form(NamedTuple):
     key: PrefixedKey | None
     signed: tuple[str, str]
     sent: tuple[str, str, str]
+
+    def __repr__(self) -> str:
+        # It may hold a session token.
+        return "_Form(…)"
 
 
 class Express:
@@ -151,7 +153,7 @@ class Express:
         call.operation = kind[0]
         call.begun = credentials, endpoint, now, adaptive.epoch, started, time
         exchange = self._transport.launch(
-            endpoint[0], _head(form, kind[1], asked), asked[1], kind[1], kind[3], kind[4], call
+            endpoint[0], _head(form, kind[1], asked), asked[1], kind[1], kind[3], asked[3], call
         )
         if exchange is None:
             call.begun = None
@@ -164,7 +166,7 @@ class Express:
         call = operation.call
         begun = call.begun
         memory = self._memory
-        result = self.kind[5](response, begun[5])
+        result = self.kind[4](response, begun[5])
         if result is None:
             return None
         adaptive = self._adaptive
@@ -200,7 +202,7 @@ class Express:
 def _head(form: _Form, method: str, asked: Asked) -> bytes:
     """The head of a request; see :func:`~s3kv.pipeline.prepare.prepare`, which makes the same."""
     _, _, endpoint, signing, (before, between), (first, second, last) = form
-    key, body, digest = asked
+    key, body, digest, _ = asked
     path = endpoint[2] + encode_path(key)
     if signing is None:
         lines = first

@@ -10,8 +10,9 @@ from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 
 from ..byterange import ByteRange
 from ..errors import ByteRangeError, KeyNotFound
-from ..operations.read import PART_BYTES, Found, get_object
+from ..operations.read import Found, get_object
 from ..operations.stat import Missing, head_object, stat_object
+from ..reading import PART_BYTES
 from .awaiting import all_of
 from .byte_requests import attempts
 from .handle import Handle

@@ -40,7 +40,11 @@ def quick(data: bytes) -> Page | None:
     try:
         columns = read_page(data)
     except MalformedResponse:
+        with pytest.raises(MalformedResponse):
+            read_page(data, keys_only=True)
         return None
+    alone = read_page(data, keys_only=True)
+    assert (alone.keys, alone.next_token) == (columns.keys, columns.next_token)
     # All of them are as long as the keys, or the page is worth nothing.
     return columns.page()
 
@@ -116,7 +120,7 @@ def test_columns_are_what_is_written() -> None:
     """Keys decoded, ETags without references, sizes in digits, times as they are."""
     columns = by_columns(
         listing(
-            _amazon("a%2Bb+c", size=12),
+            _amazon("a%2Bb+c", size=12, etag="&#34;9e107d9d372bb6826bd81d3542a419d6&#34;"),
             _amazon("d", etag=" &#34;x-2&#34; ", size=5368709121),
             head=f"<EncodingType>url</EncodingType>{FALSE}",
             tail="<CommonPrefixes><Prefix>e%2F</Prefix></CommonPrefixes>",
@@ -125,6 +129,44 @@ def test_columns_are_what_is_written() -> None:
     times = ["2026-01-31T23:59:59.000Z"] * 2
     etags = ['"9e107d9d372bb6826bd81d3542a419d6"', '"x-2"']
     assert columns == Columns(["a+b c", "d"], ["12", "5368709121"], etags, times, ["e/"], None)
+
+
+@pytest.mark.parametrize("text", PAGES.values(), ids=PAGES)
+def test_keys_alone_are_those_of_the_whole_page(text: str) -> None:
+    """With prefixes and token; the other columns may be anything."""
+    alone, whole = read_page(text.encode(), keys_only=True), read_page(text.encode())
+    assert (alone.keys, alone.prefixes, alone.next_token) == (whole.keys, whole.prefixes, whole.next_token)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "<Key>k</Key><Size>1</Size><ETag>&quot;a&quot;</ETag><Owner>&quot;</Owner>",
+        "<Key>&quot;k</Key><Size>1</Size><ETag>&quot;a&quot;</ETag>",
+        "<Key>k</Key><Size>1</Size><ETag>&quot;a&quot;b&quot;</ETag>",
+        "<Key>k</Key><Size>1</Size><ETag>&quot;</ETag>",
+        "<Key>k</Key><Size>1</Size><ETag>a</ETag>",
+        "<Key>k</Key><Size>1</Size><ETag>&quot;&amp;&quot;</ETag>",
+        "<Key>k</Key><Size>1</Size><Owner><ETag>&quot;a&quot;</ETag></Owner>",
+    ],
+)
+@pytest.mark.parametrize("keys_only", [False, True])
+def test_references_elsewhere_than_around_etags_are_for_the_parser(entry: str, keys_only: bool) -> None:
+    """Whether the first entry is like that, or another."""
+    usual = "<Key>k</Key><Size>1</Size><ETag>&quot;a&quot;</ETag>"
+    for text in (listing(entry, entry), listing(usual, entry), listing(entry, usual)):
+        whole, page = exact(text.encode()), read_page(text.encode(), keys_only=keys_only)
+        assert page.keys == [each.key for each in whole.entries]
+        assert keys_only or page.page() == whole
+
+
+@pytest.mark.parametrize("keys_only", [False, True])
+def test_an_unknown_reference_is_an_error_wherever_it_is(keys_only: bool) -> None:
+    """Also where only the keys are wanted, and it is in another column."""
+    for column in ("Owner", "LastModified", "ETag"):
+        entry = f"<Key>k</Key><Size>1</Size><{column}>&bogus;</{column}>"
+        with pytest.raises(MalformedResponse):
+            read_page(listing(entry, entry).encode(), keys_only=keys_only)
 
 
 def test_a_page_without_etags_and_times_has_none() -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from ..call import Cancelled
 from ..errors import DeadlineExceeded
 from ..pipeline.batch import Entry
+from ..pipeline.express import Asked, Express
 from ..store import Store
 
 T = TypeVar("T")
@@ -88,8 +89,15 @@ class Awaiting:
         self._store = store
         self._mailbox: Mailbox | None = None
 
-    async def run(self, operation: Callable[..., Generator[Any, Any, T]], key: str, *arguments: Any) -> T:
-        """The result of an operation on one key.
+    async def run(
+        self,
+        operation: Callable[..., Generator[Any, Any, T]],
+        key: str,
+        *arguments: Any,
+        express: Express | None = None,
+        asked: Asked | None = None,
+    ) -> T:
+        """The result of an operation on one key; see :meth:`s3kv.core.Core.run`.
 
         Raises:
             StoreClosed: the store was closed.
@@ -99,7 +107,16 @@ class Awaiting:
         core, timeout = store._core, store._timeout
         mailbox = self._open_mailbox(key)
         future: asyncio.Future[T] = mailbox.loop.create_future()
-        entry = core.entry(future, operation, key, timeout, *arguments, since=core.clock.monotonic())
+        entry = core.entry(
+            future,
+            operation,
+            key,
+            timeout,
+            *arguments,
+            since=core.clock.monotonic(),
+            express=express,
+            asked=asked,
+        )
         watchdog = None if timeout is None else mailbox.loop.call_later(timeout + _GRACE, _give_up, entry)
         try:
             core.begin(entry, mailbox)

@@ -13,6 +13,7 @@ from ..errors import ByteRangeError, KeyNotFound
 from ..operations.read import Found, get_object
 from ..operations.stat import Missing, head_object, stat_object
 from ..reading import PART_BYTES
+from ..sigv4 import EMPTY_SHA256
 from .awaiting import all_of
 from .byte_requests import attempts
 from .handle import Handle
@@ -133,8 +134,20 @@ class Reading(Handle):
         awaiting, full = self._awaiting, self._full(key)
         if (byte_range.length or 0) >= 2 * PART_BYTES:
             return await awaiting.later(partial(self._store.get, key, None, byte_range=slice(*byte_range)))
-        cut = PART_BYTES if byte_range.whole else 0
-        found = await awaiting.run(get_object, key, full, byte_range, (), None, cut)
+        if byte_range.whole:
+            found = await awaiting.run(
+                get_object,
+                key,
+                full,
+                byte_range,
+                (),
+                None,
+                PART_BYTES,
+                express=self._store._core.gets,
+                asked=(full, b"", EMPTY_SHA256, PART_BYTES),
+            )
+        else:
+            found = await awaiting.run(get_object, key, full, byte_range)
         if isinstance(found, Missing):
             return None
         assert isinstance(found, Found)

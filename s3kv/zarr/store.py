@@ -80,7 +80,16 @@ class ZarrStore(Reading, Listing):
             return
         sha256 = self._store._core.copies.sha256
         digest = sha256(body) if len(body) <= _SMALL else await asyncio.to_thread(sha256, body)
-        await self._awaiting.run(put_object, key, full, body, digest, ())
+        await self._awaiting.run(
+            put_object,
+            key,
+            full,
+            body,
+            digest,
+            (),
+            express=self._store._core.puts,
+            asked=(full, body, digest, 0),
+        )
 
     def set_sync(self, key: str, value: Buffer) -> None:
         """As :meth:`set`, by a call that blocks."""

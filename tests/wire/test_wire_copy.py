@@ -353,6 +353,19 @@ def test_anothers_object_is_no_copy_of_ours(mode: bool | None, lost: Step, same:
 
 
 @each_mode
+@each_loss
+def test_a_copy_that_looks_like_ours_but_has_no_id_is_unknown(
+    mode: bool | None, lost: Step, open_: Open
+) -> None:
+    """A store that copies the metadata as it is does not tell whose copy is there."""
+    bucket = MemoryS3(src=OLD)
+    bare = Stored(OLD, ())
+    bucket.writes = [Turn(told=lost, then=lambda: bucket.objects.update(dst=bare))]
+    with bucket.server() as server, pytest.raises(s3kv.OutcomeUnknown):
+        open_(server, mode).copy("src", "dst", if_absent=True)
+
+
+@each_mode
 def test_a_copy_is_unknown_when_nobody_can_look(mode: bool | None, open_: Open) -> None:
     """It was made, but who is to say so?"""
     bucket = MemoryS3(src=OLD)

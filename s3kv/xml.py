@@ -1,6 +1,6 @@
 """S3's XML answers: listings and errors.
 
-A thin tree over expat. Document types and entity declarations are refused, depth and size are
+A thin tree over expat. Document types and entity declarations are refused, depth, size and the number of elements are
 bounded, and what is not the XML that S3 promises is a :class:`~s3kv.errors.MalformedResponse`.
 """
 
@@ -12,6 +12,8 @@ from typing import NamedTuple
 from .errors import MalformedResponse
 
 MAX_DEPTH = 16
+# More than there are in a page of 1,000 entries, by far.
+MAX_ELEMENTS = 500_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 256 * 1024
 
@@ -54,6 +56,7 @@ class _TreeBuilder:
         self.root: Element | None = None
         self._open: list[Element] = []
         self._text: list[str] = []
+        self._count = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         element = Element(name.rpartition(":")[2])
@@ -62,6 +65,9 @@ class _TreeBuilder:
         else:
             self.root = element
         self._open.append(element)
+        self._count += 1
+        if self._count > MAX_ELEMENTS:
+            raise _Refused(f"it has more than {MAX_ELEMENTS:,} elements")
         if len(self._open) > MAX_DEPTH:
             raise _Refused(f"elements are nested more than {MAX_DEPTH} deep")
         self._text.clear()
@@ -83,7 +89,7 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> Element:
     """The root element of an XML document.
 
     Raises:
-        MalformedResponse: not well-formed, too large, too deep, or with a document type.
+        MalformedResponse: not well-formed, too large, too deep, too many elements, or with a document type.
     """
     from xml.parsers import expat
 

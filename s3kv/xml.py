@@ -1,7 +1,8 @@
 """S3's XML answers: listings and errors.
 
-A thin tree over expat. Document types and entity declarations are refused, depth, size and the number of elements are
-bounded, and what is not the XML that S3 promises is a :class:`~s3kv.errors.MalformedResponse`.
+A thin tree over expat. Document types and entity declarations are refused; depth, size and the number of
+elements are bounded; and what is not the XML that S3 promises is a
+:class:`~s3kv.errors.MalformedResponse`.
 """
 
 from __future__ import annotations

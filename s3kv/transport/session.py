@@ -248,19 +248,21 @@ def _read(answer: requests.Response, request: WireRequest) -> Response:
     length = headers.get("content-length")
     if length is not None and not (length.isascii() and length.isdigit()):
         raise MalformedResponse(f"the answer's Content-Length is no number: {length[:80]!r}")
+    uncounted = length is None and headers.get("transfer-encoding", "").lower() != "chunked"
+    # From a real connection (a mock has none) such a head may be one that was cut short.
+    real = getattr(answer.raw, "connection", None) is not None
+    doubtful = uncounted and real and not _ends_by_closing(answer, headers)
+    etag = headers.get("etag", "")
+    if real and etag.startswith(('"', 'W/"')) and not etag.endswith('"'):
+        raise _broken_off(None)
     if not http1.has_body(request.method, status):
+        if doubtful and status == 200:
+            raise _broken_off(None)
         # Reading the nothing that is there gives the connection back to the session's pool.
         answer.raw.read(decode_content=False)
         return Response(status, headers, b"")
     success = status < 300
-    if (
-        request.data
-        and success
-        and length is None
-        and headers.get("transfer-encoding", "").lower() != "chunked"
-        and getattr(answer.raw, "connection", None) is not None
-    ):
-        # From a real connection (a mock has none) this may be a head that was cut short.
+    if request.data and success and uncounted and real:
         raise TransportError(
             "the answer does not say how long the object's bytes are", reason="short", sent=True
         )
@@ -283,12 +285,17 @@ def _read(answer: requests.Response, request: WireRequest) -> Response:
     except (urllib3_errors.HTTPError, OSError) as error:
         cause = error
     total = None if length is None else int(length)
-    if cause is None and (total in (None, size) or size > limit):
+    if cause is None and not (doubtful and not size) and (total in (None, size) or size > limit):
         return Response(status, headers, b"".join(pieces))
     failure = _broken_off(cause)
     if request.data and success:
         failure.partial = Partial(status, headers, b"".join(pieces), None, size, total, 0)
     raise failure from cause
+
+
+def _ends_by_closing(answer: requests.Response, headers: dict[str, str]) -> bool:
+    """Whether an answer says that it ends where its connection does."""
+    return getattr(answer.raw, "version", 11) == 10 or "close" in headers.get("connection", "").lower()
 
 
 def _broken_off(error: Exception | None) -> TransportError:

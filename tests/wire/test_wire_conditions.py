@@ -13,6 +13,7 @@ import s3kv
 from s3kv import StorageGeneration
 from tests.wire.memory_s3 import MemoryS3, Stored, Turn, etag_of
 from tests.wire.scripted import (
+    CLOSE,
     READ,
     Answer,
     Recorded,
@@ -493,3 +494,19 @@ def test_a_condition_on_what_a_store_does_not_find_without_a_word_does_not_hold(
     """There is nothing that could have the generation."""
     with ScriptedServer(exchanges(BARE, listing())) as server:
         assert open_(server).write("key", value, if_equal=G).generation == UNKNOWN
+
+
+@pytest.mark.parametrize("value", [NEW, None], ids=["write", "delete"])
+def test_a_look_that_tells_no_etag_is_no_condition_that_failed(value: bytes | None, open_: Open) -> None:
+    """Which version is there is not known, so neither is whether it is the one that is wanted."""
+    with ScriptedServer(exchanges(answer(200))) as server:
+        with pytest.raises(s3kv.MalformedResponse, match="no ETag") as caught:
+            open_(server, BOTH).write("key", value, if_equal=G)
+        assert caught.value.key == "key"
+
+
+def test_a_lost_answer_is_not_settled_by_a_look_that_tells_no_etag(open_: Open) -> None:
+    """Nobody knows what is there."""
+    looks = exchanges(answer(412), answer(200))
+    with ScriptedServer([READ, CLOSE], looks) as server, pytest.raises(s3kv.OutcomeUnknown):
+        open_(server, HEADERS).put("key", NEW, if_absent=True)

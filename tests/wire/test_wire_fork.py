@@ -233,10 +233,6 @@ url = f"https://127.0.0.1:{listener.getsockname()[1]}"
 }
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a socket that another thread is still opening is not known yet: the child keeps a copy, unused",
-)
 @needs_proc
 @pytest.mark.parametrize("stage", OPENING_STAGES.values(), ids=OPENING_STAGES)
 def test_a_child_shares_no_socket_that_is_being_opened(stage: str) -> None:

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
@@ -23,7 +24,7 @@ from requests.utils import select_proxy
 from urllib3 import exceptions as urllib3_errors
 from urllib3.util import parse_url
 
-from .. import http1
+from .. import forksafe, http1
 from ..call import Call
 from ..errors import MalformedResponse, TransportError
 from ..http1_reader import Partial
@@ -35,7 +36,8 @@ _PIECE = 256 * 1024
 class SessionTransport:
     """Sends requests through a ``requests.Session``.
 
-    Mutable state: none but the session, which belongs to the user and is never closed here.
+    Mutable state: none but the session, which belongs to the user and is never closed here; in a forked
+    child its adapters get new pools.
 
     Args:
         session: The session.
@@ -45,6 +47,7 @@ class SessionTransport:
     def __init__(self, session: requests.Session, settings: Settings) -> None:
         self._session = session
         self._settings = settings
+        forksafe.register(self)
 
     def exchange(self, request: WireRequest, call: Call) -> Response:
         """Send one request through the session's adapter for its URL."""
@@ -115,8 +118,33 @@ class SessionTransport:
     def close(self) -> None:
         """Nothing to close: the session is the user's."""
 
+    def after_fork(self) -> None:
+        """Begin anew: two processes on one connection would get each other's answers."""
+        for adapter in set(self._session.adapters.values()):
+            if isinstance(adapter, HTTPAdapter):
+                _begin_anew(adapter)
+
     def __repr__(self) -> str:
         return f"<SessionTransport over {type(self._session).__name__}>"
+
+
+# Pools of a forked process's parent. To forget them would be to wait for locks that threads may have held
+# which are no more.
+_inherited: list[Any] = []
+
+
+def _begin_anew(adapter: Any) -> None:
+    """Give an adapter new pools, and close its idle connections, which says nothing to their peers."""
+    managers = [adapter.poolmanager, *adapter.proxy_manager.values()]
+    _inherited.append(managers)
+    for manager in managers:
+        for pool in list(getattr(manager.pools, "_container", {}).values()):
+            for connection in list(getattr(pool.pool, "queue", ())):
+                sock = getattr(connection, "sock", None)
+                if isinstance(sock, socket.socket):
+                    sock.close()
+    adapter.init_poolmanager(adapter._pool_connections, adapter._pool_maxsize, block=adapter._pool_block)
+    adapter.proxy_manager = {}
 
 
 class _Attempt:

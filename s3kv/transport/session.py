@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
@@ -75,6 +76,10 @@ class SessionTransport:
                 prepared, timeout=self._timeout(call), allow_redirects=False, **options
             )
         except requests.exceptions.SSLError as error:
+            if _hung_up_on(error):
+                raise TransportError(
+                    f"{request.origin} closed the connection while it was opened", reason="closed"
+                ) from error
             raise TransportError(f"no TLS with {request.origin}: {error}", reason="tls") from error
         except requests.exceptions.ProxyError as error:
             raise TransportError(f"the session's proxy failed: {error}", reason="proxy") from error
@@ -253,6 +258,14 @@ def _refuse_rewriting(url: str, proxies: Any) -> None:
             "through an http proxy; use an https endpoint or no session=",
             reason="proxy",
         )
+
+
+def _hung_up_on(error: BaseException) -> bool:
+    """Whether TLS failed because the peer closed the connection, not for anything that it said."""
+    cause: Any = error.args[0] if error.args else None
+    cause = getattr(cause, "reason", cause)
+    inner = cause.args[0] if isinstance(cause, urllib3_errors.SSLError) and cause.args else cause
+    return isinstance(inner, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
 
 
 def _connection_failure(request: WireRequest, error: Exception) -> TransportError | MalformedResponse:

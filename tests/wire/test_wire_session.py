@@ -22,10 +22,13 @@ from tests.wire.scripted import (
     CLOSE,
     FIN,
     READ,
+    RESET,
     Answer,
     Forever,
+    Peer,
     ScriptedServer,
     Send,
+    Step,
     answer,
     chunked,
     error,
@@ -512,3 +515,22 @@ def test_an_answer_that_ends_with_its_connection_is_whole_if_it_says_so(
         store = open_store(server, session=session, policy=FAST)
         for _ in range(2):
             assert store.put("key", b"").generation == '"e"'
+
+
+class Hello(Step):
+    """Read the beginning of a handshake."""
+
+    def run(self, peer: Peer) -> None:
+        peer.receive()
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET], ids=["closed", "reset"])
+def test_a_handshake_that_breaks_off_is_tried_again(
+    end: Step, session: requests.Session, open_store: OpenStore
+) -> None:
+    """Nothing was said against the certificate."""
+    with ScriptedServer(then=[Hello(), end]) as server:
+        store = open_store(server.url.replace("http:", "https:"), session=session, policy=FAST)
+        with pytest.raises(s3kv.RetriesExhausted):
+            store.get("key")
+        assert len(server.connections) == FAST.max_retries

@@ -18,6 +18,7 @@ MAX_ELEMENTS = 500_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 256 * 1024
 
+_SPACE = b" \t\r\n"
 _SIZE = re.compile(r"[0-9]{1,19}").fullmatch
 
 
@@ -105,7 +106,8 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> Element:
     parser.StartDoctypeDeclHandler = builder.refuse
     parser.EntityDeclHandler = builder.refuse
     try:
-        parser.Parse(data, True)
+        # Stores that work for long send white space meanwhile, some of them before the declaration.
+        parser.Parse(data.lstrip(_SPACE), True)
     except (expat.ExpatError, LookupError, ValueError) as error:
         # The last two: an encoding that Python does not know, or that expat cannot use.
         raise MalformedResponse(f"the answer is not well-formed XML: {error}") from error

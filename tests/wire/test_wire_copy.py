@@ -22,7 +22,7 @@ from tests.wire.memory_s3 import (
     part_of,
     sent,
 )
-from tests.wire.scripted import CLOSE, HOLD, RESET, ScriptedServer, Step, Wait, answer, error
+from tests.wire.scripted import CLOSE, HOLD, RESET, ScriptedServer, Step, Wait, answer, error, exchanges, ok
 
 WRITE_ID = "x-amz-meta-s3kv-write-id"
 SOURCE, IF_MATCH, RANGE = (
@@ -244,6 +244,16 @@ def test_a_source_that_never_stands_still_is_given_up(open_: Open) -> None:
 
 
 # --------------------------------------------------------------------------- answers that fail late
+
+
+def test_an_answer_that_begins_with_white_space_is_understood(open_: Open) -> None:
+    """The store has sent some so that the connection does not time out: an error as well as a success."""
+    spaces = b"   \n  "
+    failed = error(200, "InternalError").partition(b"\r\n\r\n")[2]
+    copied = b'<?xml version="1.0"?><CopyObjectResult><ETag>&quot;e&quot;</ETag></CopyObjectResult>'
+    answers = exchanges(ok(), answer(200, spaces + failed), answer(200, spaces + copied))
+    with ScriptedServer(answers) as server:
+        assert open_(server).copy("src", "dst").generation == '"e"'
 
 
 @pytest.mark.parametrize("code", ["InternalError", "SlowDown", "ServiceUnavailable", "SomethingNew"])

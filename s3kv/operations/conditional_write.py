@@ -238,7 +238,9 @@ def _answered(
         raise
     if response.status == 404 and not response.body:
         # It may be the bucket that is not there.
+        uncertain = call.uncertain
         yield from confirm_bucket(resources, call)
+        call.uncertain = uncertain
     return response
 
 

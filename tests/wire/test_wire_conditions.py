@@ -494,6 +494,9 @@ def test_a_condition_on_what_a_store_does_not_find_without_a_word_does_not_hold(
     """There is nothing that could have the generation."""
     with ScriptedServer(exchanges(BARE, listing())) as server:
         assert open_(server).write("key", value, if_equal=G).generation == UNKNOWN
+    # What became of the question about the bucket says nothing about the write.
+    with ScriptedServer([*exchanges(BARE), READ, CLOSE], exchanges(listing())) as server:
+        assert open_(server).write("key", value, if_equal=G).generation == UNKNOWN
 
 
 @pytest.mark.parametrize("value", [NEW, None], ids=["write", "delete"])

@@ -59,7 +59,8 @@ _LESS_CODES = frozenset(
 )
 _SKEW_CODE = "RequestTimeTooSkewed"
 _EXPIRED_CODES = frozenset({"ExpiredToken", "InvalidToken", "ExpiredTokenException"})
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?").fullmatch
+# Longer than anybody waits, however many digits it has.
+_SECONDS = re.compile(r"[0-9]{1,300}(?:\.[0-9]{1,9})?").fullmatch
 
 
 class Verdict(Enum):

@@ -1,7 +1,8 @@
 """S3's XML answers: listings and errors.
 
-A thin tree over expat. Document types and entity declarations are refused, depth and size are
-bounded, and what is not the XML that S3 promises is a :class:`~s3kv.errors.MalformedResponse`.
+A thin tree over expat. Document types and entity declarations are refused; depth, size and the number of
+elements are bounded; and what is not the XML that S3 promises is a
+:class:`~s3kv.errors.MalformedResponse`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import NamedTuple
 from .errors import MalformedResponse
 
 MAX_DEPTH = 16
+# More than there are in a page of 1,000 entries, by far.
+MAX_ELEMENTS = 500_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 256 * 1024
 
+_SPACE = b" \t\r\n"
 _SIZE = re.compile(r"[0-9]{1,19}").fullmatch
 
 
@@ -54,6 +58,7 @@ class _TreeBuilder:
         self.root: Element | None = None
         self._open: list[Element] = []
         self._text: list[str] = []
+        self._count = 0
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         element = Element(name.rpartition(":")[2])
@@ -62,6 +67,9 @@ class _TreeBuilder:
         else:
             self.root = element
         self._open.append(element)
+        self._count += 1
+        if self._count > MAX_ELEMENTS:
+            raise _Refused(f"it has more than {MAX_ELEMENTS:,} elements")
         if len(self._open) > MAX_DEPTH:
             raise _Refused(f"elements are nested more than {MAX_DEPTH} deep")
         self._text.clear()
@@ -83,7 +91,7 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> Element:
     """The root element of an XML document.
 
     Raises:
-        MalformedResponse: not well-formed, too large, too deep, or with a document type.
+        MalformedResponse: not well-formed, too large, too deep, too many elements, or with a document type.
     """
     from xml.parsers import expat
 
@@ -98,7 +106,8 @@ def parse(data: bytes, *, limit: int = MAX_BYTES) -> Element:
     parser.StartDoctypeDeclHandler = builder.refuse
     parser.EntityDeclHandler = builder.refuse
     try:
-        parser.Parse(data, True)
+        # Stores that work for long send white space meanwhile, some of them before the declaration.
+        parser.Parse(data.lstrip(_SPACE), True)
     except (expat.ExpatError, LookupError, ValueError) as error:
         # The last two: an encoding that Python does not know, or that expat cannot use.
         raise MalformedResponse(f"the answer is not well-formed XML: {error}") from error

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from ..call import Call
-from ..errors import ConditionFailed, S3KVError
+from ..errors import ConditionFailed, RetriesExhausted, S3KVError
 from ..etag import required
 from ..messages import Body, Pairs, Request, Response
 from ..pipeline.life import Effect, Resources, live
@@ -28,6 +28,7 @@ from .conditions import (
     outcome_unknown,
     settle,
 )
+from .stat import confirm_bucket
 
 
 class Refused(NamedTuple):
@@ -54,6 +55,7 @@ class Write(NamedTuple):
         etag: The new object's ETag, from the answer.
         refusals: Codes of 404 answers that mean that the condition does not hold.
         traces: Codes that, after a lost answer, may be traces of its success.
+        alike: An ETag that the new object may have on a store that does not give it the id; empty for none.
     """
 
     operation: str
@@ -61,6 +63,7 @@ class Write(NamedTuple):
     etag: Callable[[Response], str]
     refusals: frozenset[str] = frozenset({"NoSuchKey"})
     traces: frozenset[str] = frozenset()
+    alike: str = ""
 
 
 def put_if(
@@ -136,27 +139,34 @@ def write_if(
         silent = condition is None or deciding is Deciding.LOOK
         told = () if silent or condition is None else condition_headers(condition, rgw=rgw)
         request = write.make(told)
-        response = yield from live(request, resources, call)
-        if response.status in (200, 201, 204):
-            return TimestampedStorageGeneration(_written(write, response, resources, call), time)
-        traced = call.uncertain and response.code in write.traces
-        if not traced and not _refused(response, write.refusals):
-            raise service_error(response, request, call, resources.clock.monotonic())
-        if not rgw and condition != NO_VALUE and is_rgw(response) and not traced:
-            # It compared the quotes too, and has written nothing: ask again the way it understands.
-            resources.memory.rgw = True
-            continue
+        response = yield from _answered(request, resources, call)
+        if isinstance(response, Response):
+            if response.status in (200, 201, 204):
+                return TimestampedStorageGeneration(_written(write, response, resources, call), time)
+            failure = service_error(response, request, call, resources.clock.monotonic())
+            traced = call.uncertain and response.code in write.traces
+            missing = frozenset[str]() if condition is None else write.refusals
+            refused = traced or _refused(response, missing)
+            if not rgw and condition != NO_VALUE and refused and is_rgw(response) and not traced:
+                # It compared the quotes too, and has written nothing: ask again the way it understands.
+                resources.memory.rgw = True
+                continue
+        else:
+            failure, traced, refused = response, False, False
+        if not refused and (condition is None or not _met_itself(failure, call)):
+            raise failure
         if not call.uncertain or (condition is None and not traced):
-            return Refused(_refusal(resources, call, write.operation, condition, request, response), time)
+            return Refused(_refusal(resources, call, write.operation, condition, failure), time)
         seen = yield from settle(resources, call, key)
         if seen.write_id == write_id:
             return TimestampedStorageGeneration(seen.generation, time)
         if seen.generation != condition or traced:
-            if condition == NO_VALUE and not certain and seen.generation != NO_VALUE:
-                return Refused(
-                    _refusal(resources, call, write.operation, condition, request, response), time
-                )
+            alike = seen.generation == write.alike and not seen.write_id
+            if condition == NO_VALUE and not certain and not alike and seen.generation != NO_VALUE:
+                return Refused(_refusal(resources, call, write.operation, condition, failure), time)
             raise outcome_unknown(resources, call, "another version of the object is there by now")
+        if not refused:
+            raise failure
         # As if nothing had been sent yet.
         call.uncertain = False
     raise outcome_unknown(resources, call, "the store contradicts itself")
@@ -192,26 +202,58 @@ def delete_if(resources: Resources, call: Call, key: str, condition: StorageGene
             call.uncertain = False
         told = () if deciding is Deciding.LOOK else condition_headers(condition)
         request = Request("DeleteObject", "DELETE", key, headers=told)
-        response = yield from live(request, resources, call)
-        if response.status in (200, 202, 204):
-            resources.memory.found = True
-            return TimestampedStorageGeneration(NO_VALUE, time)
-        if not _refused(response):
-            raise service_error(response, request, call, resources.clock.monotonic())
+        response = yield from _answered(request, resources, call)
+        if isinstance(response, Response):
+            if response.status in (200, 202, 204):
+                resources.memory.found = True
+                return TimestampedStorageGeneration(NO_VALUE, time)
+            failure = service_error(response, request, call, resources.clock.monotonic())
+            refused = _refused(response)
+        else:
+            failure, refused = response, False
+        if not refused and not _met_itself(failure, call):
+            raise failure
         if not call.uncertain:
-            return Refused(_refusal(resources, call, "DeleteObject", condition, request, response), time)
+            return Refused(_refusal(resources, call, "DeleteObject", condition, failure), time)
         seen = yield from settle(resources, call, key)
         if seen.generation == NO_VALUE:
             return TimestampedStorageGeneration(NO_VALUE, time)
         if seen.generation != condition:
             raise outcome_unknown(resources, call, "another version of the object is there by now")
+        if not refused:
+            raise failure
         call.uncertain = False
     raise outcome_unknown(resources, call, "the store contradicts itself")
 
 
+def _answered(
+    request: Request, resources: Resources, call: Call
+) -> Generator[Effect, Any, Response | RetriesExhausted]:
+    """The answer to a write; the error where the store has never said but that it meets another write."""
+    try:
+        response = yield from live(request, resources, call)
+    except RetriesExhausted as error:
+        if _met_itself(error, call):
+            return error
+        raise
+    if response.status == 404 and not response.body:
+        # It may be the bucket that is not there.
+        uncertain = call.uncertain
+        yield from confirm_bucket(resources, call)
+        call.uncertain = uncertain
+    return response
+
+
+def _met_itself(failure: S3KVError, call: Call) -> bool:
+    """Whether the other write that one met may be its own earlier attempt."""
+    return failure.status == 409 and call.uncertain
+
+
 def _refused(response: Response, codes: frozenset[str] = frozenset({"NoSuchKey"})) -> bool:
     """Whether the condition does not hold; a store may find nothing to compare it with."""
-    return response.status in (304, 412) or (response.status == 404 and response.code in codes)
+    if response.status == 404:
+        return response.code in codes or (not response.body and "NoSuchKey" in codes)
+    return response.status in (304, 412)
 
 
 def _refusal(
@@ -219,20 +261,19 @@ def _refusal(
     call: Call,
     operation: str,
     condition: StorageGeneration | None,
-    request: Request | None = None,
-    response: Response | None = None,
+    failure: S3KVError | None = None,
 ) -> ConditionFailed:
     """The error for a condition that does not hold, with what the store said, if it was asked."""
     if condition == NO_VALUE:
         why = "an object with this key exists already"
     else:
         why = f"the object's generation is not {condition!s}"
-    if request is None or response is None:
+    if failure is None:
         call.operation = operation
         error = ConditionFailed(why)
         describe(error, call, resources.clock.monotonic())
         return error
-    return retold(ConditionFailed, why, service_error(response, request, call, resources.clock.monotonic()))
+    return retold(ConditionFailed, why, failure)
 
 
 def _written(write: Write, response: Response, resources: Resources, call: Call) -> StorageGeneration:

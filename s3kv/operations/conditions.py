@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..call import Call
 from ..errors import OutcomeUnknown, S3KVError
-from ..etag import quoted
+from ..etag import required
 from ..messages import Pairs, Response
 from ..pipeline.life import Effect, Resources
 from ..pipeline.outcome import describe
@@ -92,7 +92,10 @@ def look(resources: Resources, call: Call, key: str) -> Generator[Effect, Any, S
         return Seen(NO_VALUE, "")
     if _RGW_REQUEST(headers.get("x-amz-request-id", "")):
         resources.memory.rgw = True
-    return Seen(StorageGeneration(quoted(headers.get("etag", ""))), headers.get(WRITE_ID_HEADER, ""))
+    try:
+        return Seen(StorageGeneration(required(headers)), headers.get(WRITE_ID_HEADER, ""))
+    except S3KVError as error:
+        raise describe(error, call, resources.clock.monotonic()) from None
 
 
 def settle(resources: Resources, call: Call, key: str) -> Generator[Effect, Any, Seen]:

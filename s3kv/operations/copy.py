@@ -76,6 +76,7 @@ def copy_object(
         lambda told: Request("CopyObject", "PUT", key, (), said + told),
         lambda response: parse_etag(response.body),
         refusals=frozenset(),
+        alike=etag,
     )
     return (yield from write_if(resources, call, key, write, condition, write_id))
 

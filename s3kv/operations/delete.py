@@ -13,6 +13,7 @@ from ..messages import Request
 from ..pipeline.life import Effect, Resources, live
 from ..pipeline.outcome import service_error
 from ..values import StorageGeneration, TimestampedStorageGeneration
+from .stat import confirm_bucket
 
 
 def delete_object(
@@ -29,6 +30,10 @@ def delete_object(
     request = Request("DeleteObject", "DELETE", key)
     time = resources.clock.time()
     response = yield from live(request, resources, call)
+    if response.status == 404 and not response.body:
+        # It may be the bucket that is not there.
+        yield from confirm_bucket(resources, call)
+        return TimestampedStorageGeneration(StorageGeneration.NO_VALUE, time)
     # S3 answers 204 either way; some stores say 404 for a key that is not there.
     if response.status in (200, 202, 204) or (response.status == 404 and response.code == "NoSuchKey"):
         resources.memory.found = True

@@ -19,6 +19,8 @@ from ..xml import parse_error
 
 E = TypeVar("E", bound=S3KVError)
 
+# Requests that find no object if there is none; a write finds no bucket, or no upload.
+_KNOWING = frozenset({"GET", "HEAD", "DELETE"})
 _MASKED_404 = "; S3 answers 403 also for a key that does not exist when the caller may not list the bucket"
 
 
@@ -36,7 +38,9 @@ def service_error(response: Response, request: Request, call: Call, now: float) 
     kind: type[S3KVError] = ServiceError
     if told.code == "NoSuchBucket":
         kind = BucketNotFound
-    elif told.code == "NoSuchKey" or (status == 404 and request.key is not None and not response.body):
+    elif told.code == "NoSuchKey" or (
+        status == 404 and request.key is not None and request.method in _KNOWING and not response.body
+    ):
         # A page in HTML is some gateway's, which knows of no keys.
         kind = KeyNotFound
         message = told.message or "no object has this key"

@@ -1,4 +1,4 @@
-"""Opening a connection: name look-up and TLS, through urllib3, straight or through a proxy.
+"""Opening a connection: name look-up, TCP and TLS, straight or through a proxy.
 
 This module, and with it urllib3, is imported at the first connection.
 """
@@ -12,12 +12,10 @@ import encodings.idna  # noqa: F401
 import socket
 import ssl
 from time import monotonic
-from typing import cast
 
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
-from urllib3.util.ssl_ import ssl_wrap_socket
+from urllib3.util.connection import allowed_gai_family
 
+from .. import forksafe
 from ..call import Call
 from ..errors import TransportError
 from ..messages import Origin, Settings
@@ -26,21 +24,35 @@ from .proxy import find_proxy, open_tunnel
 from .tls_connection import TlsConnection
 
 
-class _Handshake:
-    """A handshake under way, as what its call waits on.
+class _Openings:
+    """The sockets on their way to become connections, so that a forked child can let go of them.
 
-    Has a descriptor of its own for the socket, because TLS takes the first one away.
+    Mutable state: ``sockets``, a set changed by single steps of the interpreter.
     """
 
+    def __init__(self) -> None:
+        self.sockets: set[socket.socket] = set()
+        forksafe.register(self)
+
+    def after_fork(self) -> None:
+        """Close the child's copies, which says nothing to the peers."""
+        inherited, self.sockets = self.sockets, set()
+        for sock in inherited:
+            sock.close()
+
+
+_openings = _Openings()
+
+
+class _Opening:
+    """A connection that is being opened, as what its call waits on."""
+
     def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock.dup()
+        self._sock = sock
 
     def abort(self) -> None:
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        self._sock.close()
 
 
 def open_connection(
@@ -50,9 +62,8 @@ def open_connection(
 
     Args:
         context: The TLS context; needed for https origins.
-        timeout: Seconds that connecting may take, for each address that the name has, and again for the
-            handshakes.
-        call: What the connection is for; stopping it ends the handshakes.
+        timeout: Seconds that connecting may take, and again the handshakes.
+        call: What the connection is for; stopping it ends all but the look-up of the name.
 
     Raises:
         TransportError: ``reason`` tells a refused connection from a timeout and from TLS.
@@ -64,20 +75,23 @@ def open_connection(
     else:
         host, port = proxy.host, proxy.port
         where = f"{where} through the proxy {proxy}"
-    sock = _open_socket(host, port, where, timeout)
+    sock = _open_socket(host, port, where, timeout, call)
     try:
         if origin.scheme == "https":
             assert context is not None
             until = monotonic() + timeout
-            handshake = _Handshake(sock)
-            call.attach(handshake)
+            # A descriptor of its own, because TLS takes the first one away.
+            watched = sock.dup()
+            _openings.sockets.add(watched)
+            call.attach(_Opening(watched))
             try:
                 if proxy is not None:
                     open_tunnel(sock, proxy, origin, timeout)
                 sock = _wrap(sock, origin.host, where, context, until - monotonic(), timeout)
             finally:
                 call.detach()
-                handshake.close()
+                _openings.sockets.discard(watched)
+                watched.close()
         if isinstance(sock, ssl.SSLSocket):
             return TlsConnection(sock, timeout=settings.read_timeout)
         return Connection(
@@ -89,26 +103,57 @@ def open_connection(
     except BaseException:
         sock.close()
         raise
+    finally:
+        _openings.sockets.discard(sock)
 
 
-def _open_socket(host: str, port: int, where: str, timeout: float) -> socket.socket:
-    opener = HTTPConnection(host, port, timeout=timeout)
+def _open_socket(host: str, port: int, where: str, timeout: float, call: Call) -> socket.socket:
+    """A connected socket, which is one of the openings."""
+    until = monotonic() + timeout
+    failure: OSError | None = None
     try:
-        opener.connect()
-    # In urllib3 a refused connection is a kind of ConnectTimeoutError, so it comes first.
-    except NewConnectionError as error:
-        raise TransportError(
-            f"cannot connect to {where}: {_root_cause(error)}", reason="connect"
-        ) from error
-    except (ConnectTimeoutError, TimeoutError) as error:
-        raise TransportError(f"no connection to {where} within {timeout:g} s", reason="timeout") from error
-    except (HTTPError, OSError, UnicodeError) as error:
+        found = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
         raise TransportError(f"cannot connect to {where}: {error}", reason="connect") from error
-    sock = opener.sock
-    assert sock is not None
-    # It is ours now; urllib3's object must not close it when it is collected.
-    opener.sock = None
-    return cast("socket.socket", sock)
+    for number, (family, kind, protocol, _, address) in enumerate(found):
+        left = until - monotonic()
+        if left <= 0 or call.stop is not None:
+            break
+        share = left / (len(found) - number)
+        try:
+            return _reach(socket.socket(family, kind, protocol), address, share, call)
+        except OSError as error:
+            failure = error
+    try:
+        if failure is None or isinstance(failure, TimeoutError):
+            raise TransportError(f"no connection to {where} within {timeout:g} s", reason="timeout")
+        raise TransportError(f"cannot connect to {where}: {failure}", reason="connect") from failure
+    finally:
+        # Its traceback keeps this frame.
+        del failure
+
+
+def _reach(sock: socket.socket, address: tuple[object, ...], seconds: float, call: Call) -> socket.socket:
+    """The same socket, connected.
+
+    Raises:
+        OSError: it could not be, and is closed.
+    """
+    _openings.sockets.add(sock)
+    try:
+        # A request must not wait for the acknowledgement of the one before.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(seconds)
+        call.attach(_Opening(sock))
+        try:
+            sock.connect(address)
+        finally:
+            call.detach()
+        return sock
+    except BaseException:
+        _openings.sockets.discard(sock)
+        sock.close()
+        raise
 
 
 def _wrap(
@@ -124,7 +169,16 @@ def _wrap(
         if left <= 0:
             raise TimeoutError
         sock.settimeout(left)
-        return ssl_wrap_socket(sock, server_hostname=host.rstrip("."), ssl_context=context)
+        wrapped = context.wrap_socket(sock, server_hostname=host.rstrip("."), do_handshake_on_connect=False)
+        _openings.sockets.add(wrapped)
+        try:
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        finally:
+            _openings.sockets.discard(wrapped)
+        return wrapped
     except TimeoutError as error:
         raise TransportError(f"no TLS with {where} within {timeout:g} s", reason="timeout") from error
     except ssl.SSLCertVerificationError as error:
@@ -137,14 +191,10 @@ def _wrap(
         raise TransportError(
             f"{where} closed the connection while it was opened", reason="closed"
         ) from error
-    except (OSError, ValueError) as error:
+    except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise TransportError(
             f"no TLS with {where}: {reason}; is it a plain http endpoint?", reason="tls"
         ) from error
-
-
-def _root_cause(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
+    except OSError as error:
+        raise TransportError(f"the connection to {where} broke: {error}", reason="closed") from error

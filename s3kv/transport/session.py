@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from http.client import BadStatusLine, HTTPException, IncompleteRead, RemoteDisconnected
@@ -16,6 +17,7 @@ from time import monotonic
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
@@ -23,7 +25,7 @@ from requests.utils import select_proxy
 from urllib3 import exceptions as urllib3_errors
 from urllib3.util import parse_url
 
-from .. import http1
+from .. import forksafe, http1
 from ..call import Call
 from ..errors import MalformedResponse, TransportError
 from ..http1_reader import Partial
@@ -43,7 +45,8 @@ _PIECE = 256 * 1024
 class SessionTransport:
     """Sends requests through a ``requests.Session``.
 
-    Mutable state: none but the session, which belongs to the user and is never closed here.
+    Mutable state: none but the session, which belongs to the user and is never closed here; in a forked
+    child its adapters get new pools.
 
     Args:
         session: The session.
@@ -53,6 +56,7 @@ class SessionTransport:
     def __init__(self, session: requests.Session, settings: Settings) -> None:
         self._session = session
         self._settings = settings
+        forksafe.register(self)
 
     def exchange(self, request: WireRequest, call: Call) -> Response:
         """Send one request through the session's adapter for its URL."""
@@ -80,6 +84,10 @@ class SessionTransport:
                 prepared, timeout=self._timeout(call), allow_redirects=False, **options
             )
         except requests.exceptions.SSLError as error:
+            if _hung_up_on(error):
+                raise TransportError(
+                    f"{request.origin} closed the connection while it was opened", reason="closed"
+                ) from error
             raise TransportError(f"no TLS with {request.origin}: {error}", reason="tls") from error
         except requests.exceptions.ProxyError as error:
             raise TransportError(f"the session's proxy failed: {error}", reason="proxy") from error
@@ -129,8 +137,33 @@ class SessionTransport:
     def close(self) -> None:
         """Nothing to close: the session is the user's."""
 
+    def after_fork(self) -> None:
+        """Begin anew: two processes on one connection would get each other's answers."""
+        for adapter in set(self._session.adapters.values()):
+            if isinstance(adapter, HTTPAdapter):
+                _begin_anew(adapter)
+
     def __repr__(self) -> str:
         return f"<SessionTransport over {type(self._session).__name__}>"
+
+
+# Pools of a forked process's parent. To forget them would be to wait for locks that threads may have held
+# which are no more.
+_inherited: list[Any] = []
+
+
+def _begin_anew(adapter: Any) -> None:
+    """Give an adapter new pools, and close its idle connections, which says nothing to their peers."""
+    managers = [adapter.poolmanager, *adapter.proxy_manager.values()]
+    _inherited.append(managers)
+    for manager in managers:
+        for pool in list(getattr(manager.pools, "_container", {}).values()):
+            for connection in list(getattr(pool.pool, "queue", ())):
+                sock = getattr(connection, "sock", None)
+                if isinstance(sock, socket.socket):
+                    sock.close()
+    adapter.init_poolmanager(adapter._pool_connections, adapter._pool_maxsize, block=adapter._pool_block)
+    adapter.proxy_manager = {}
 
 
 class _Attempt:
@@ -241,6 +274,14 @@ def _refuse_rewriting(url: str, proxies: Any) -> None:
         )
 
 
+def _hung_up_on(error: BaseException) -> bool:
+    """Whether TLS failed because the peer closed the connection, not for anything that it said."""
+    cause: Any = error.args[0] if error.args else None
+    cause = getattr(cause, "reason", cause)
+    inner = cause.args[0] if isinstance(cause, urllib3_errors.SSLError) and cause.args else cause
+    return isinstance(inner, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+
+
 def _connection_failure(request: WireRequest, error: Exception) -> TransportError | MalformedResponse:
     cause: Any = error.args[0] if error.args else error
     cause = getattr(cause, "reason", cause)
@@ -262,19 +303,21 @@ def _read(answer: requests.Response, request: WireRequest) -> Response:
     length = headers.get("content-length")
     if length is not None and not (length.isascii() and length.isdigit()):
         raise MalformedResponse(f"the answer's Content-Length is no number: {length[:80]!r}")
+    uncounted = length is None and headers.get("transfer-encoding", "").lower() != "chunked"
+    # From a real connection (a mock has none) such a head may be one that was cut short.
+    real = getattr(answer.raw, "connection", None) is not None
+    doubtful = uncounted and real and not _ends_by_closing(answer, headers)
+    etag = headers.get("etag", "")
+    if real and etag.startswith(('"', 'W/"')) and not etag.endswith('"'):
+        raise _broken_off(None)
     if not http1.has_body(request.method, status):
+        if doubtful and status == 200:
+            raise _broken_off(None)
         # Reading the nothing that is there gives the connection back to the session's pool.
         answer.raw.read(decode_content=False)
         return Response(status, headers, b"")
     success = status < 300
-    if (
-        request.data
-        and success
-        and length is None
-        and headers.get("transfer-encoding", "").lower() != "chunked"
-        and getattr(answer.raw, "connection", None) is not None
-    ):
-        # From a real connection (a mock has none) this may be a head that was cut short.
+    if request.data and success and uncounted and real:
         raise TransportError(
             "the answer does not say how long the object's bytes are", reason="short", sent=True
         )
@@ -297,12 +340,17 @@ def _read(answer: requests.Response, request: WireRequest) -> Response:
     except (urllib3_errors.HTTPError, OSError) as error:
         cause = error
     total = None if length is None else int(length)
-    if cause is None and (total in (None, size) or size > limit):
+    if cause is None and not (doubtful and not size) and (total in (None, size) or size > limit):
         return Response(status, headers, b"".join(pieces))
     failure = _broken_off(cause)
     if request.data and success:
         failure.partial = Partial(status, headers, b"".join(pieces), None, size, total, 0)
     raise failure from cause
+
+
+def _ends_by_closing(answer: requests.Response, headers: dict[str, str]) -> bool:
+    """Whether an answer says that it ends where its connection does."""
+    return getattr(answer.raw, "version", 11) == 10 or "close" in headers.get("connection", "").lower()
 
 
 def _broken_off(error: Exception | None) -> TransportError:

@@ -57,6 +57,7 @@ def tls_context(bundle: tuple[str, str] | None) -> ssl.SSLContext:
     """
     context: ssl.SSLContext = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     context.check_hostname = True
+    context.set_alpn_protocols(["http/1.1"])
     context.sslsocket_class = _ClientSocket
     if bundle is None:
         paths = ssl.get_default_verify_paths()

@@ -43,6 +43,8 @@ def _from(response: Response, request: Request = GET) -> S3KVError:
         (404, "NoSuchBucket", GET, BucketNotFound),
         (404, "NoSuchBucket", LIST, BucketNotFound),
         (404, "", LIST, ServiceError),
+        (404, "", PUT, ServiceError),
+        (404, "NoSuchKey", PUT, KeyNotFound),
         (404, "NoSuchUpload", GET, ServiceError),
         (412, "PreconditionFailed", PUT, ConditionFailed),
         (412, "", PUT, ConditionFailed),

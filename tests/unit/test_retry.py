@@ -212,6 +212,7 @@ NOW = 1_769_900_000.0
         ({"retry-after": "٣"}, None),
         ({"retry-after": "9" * 400}, None),
         ({"retry-after": "5, 6"}, None),
+        ({"retry-after": "99999999999"}, 99999999999.0),
         ({"Retry-After": "5"}, None),
     ],
 )

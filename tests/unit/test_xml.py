@@ -15,6 +15,7 @@ from s3kv.errors import MalformedResponse
 from s3kv.xml import (
     MAX_BYTES,
     MAX_DEPTH,
+    MAX_ELEMENTS,
     MAX_ERROR_BYTES,
     Element,
     ErrorBody,
@@ -261,6 +262,13 @@ def test_depth_is_bounded() -> None:
     assert element.children == []
     with pytest.raises(MalformedResponse, match="deep"):
         parse(nested(MAX_DEPTH + 1))
+
+
+def test_the_number_of_elements_is_bounded() -> None:
+    """Each takes many times the memory of the four bytes that it may be in the document."""
+    assert len(parse(b"<a>" + b"<a/>" * 1000 + b"</a>").children) == 1000
+    with pytest.raises(MalformedResponse, match="more than"):
+        parse(b"<a>" + b"<a/>" * MAX_ELEMENTS + b"</a>")
     with pytest.raises(MalformedResponse, match="deep"):
         parse(b"<a>" * 1_000_000)
 

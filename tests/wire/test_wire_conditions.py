@@ -13,6 +13,7 @@ import s3kv
 from s3kv import StorageGeneration
 from tests.wire.memory_s3 import MemoryS3, Stored, Turn, etag_of
 from tests.wire.scripted import (
+    CLOSE,
     READ,
     Answer,
     Recorded,
@@ -20,6 +21,7 @@ from tests.wire.scripted import (
     answer,
     error,
     exchanges,
+    listing,
 )
 
 NO_VALUE, UNKNOWN = StorageGeneration.NO_VALUE, StorageGeneration.UNKNOWN
@@ -463,3 +465,51 @@ def test_other_stores_are_never_asked_unquoted(open_: Open) -> None:
     with bucket.server() as server:
         assert open_(server, HEADERS).write("key", NEW, if_equal=G).generation == UNKNOWN
         assert sent(server) == [f"PUT if-match: {G}"]
+
+
+# ------------------------------------------------------------------------------- 404 without a word
+
+BARE = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_a_key_that_a_store_does_not_find_without_a_word_is_deleted_already(open_: Open) -> None:
+    """Deleting a missing key is no error, and that the bucket is there is asked once."""
+    with ScriptedServer(exchanges(BARE, listing(), BARE)) as server:
+        store = open_(server)
+        for _ in range(2):
+            assert store.delete("key").generation == NO_VALUE
+
+
+def test_a_bucket_that_is_not_there_has_deleted_nothing(open_: Open) -> None:
+    """It answers 404 to everything."""
+    script = exchanges(BARE, error(404, "NoSuchBucket"))
+    with ScriptedServer(script) as server, pytest.raises(s3kv.BucketNotFound):
+        open_(server).delete("key")
+
+
+@pytest.mark.parametrize("value", [NEW, None], ids=["write", "delete"])
+def test_a_condition_on_what_a_store_does_not_find_without_a_word_does_not_hold(
+    value: bytes | None, open_: Open
+) -> None:
+    """There is nothing that could have the generation."""
+    with ScriptedServer(exchanges(BARE, listing())) as server:
+        assert open_(server).write("key", value, if_equal=G).generation == UNKNOWN
+    # What became of the question about the bucket says nothing about the write.
+    with ScriptedServer([*exchanges(BARE), READ, CLOSE], exchanges(listing())) as server:
+        assert open_(server).write("key", value, if_equal=G).generation == UNKNOWN
+
+
+@pytest.mark.parametrize("value", [NEW, None], ids=["write", "delete"])
+def test_a_look_that_tells_no_etag_is_no_condition_that_failed(value: bytes | None, open_: Open) -> None:
+    """Which version is there is not known, so neither is whether it is the one that is wanted."""
+    with ScriptedServer(exchanges(answer(200))) as server:
+        with pytest.raises(s3kv.MalformedResponse, match="no ETag") as caught:
+            open_(server, BOTH).write("key", value, if_equal=G)
+        assert caught.value.key == "key"
+
+
+def test_a_lost_answer_is_not_settled_by_a_look_that_tells_no_etag(open_: Open) -> None:
+    """Nobody knows what is there."""
+    looks = exchanges(answer(412), answer(200))
+    with ScriptedServer([READ, CLOSE], looks) as server, pytest.raises(s3kv.OutcomeUnknown):
+        open_(server, HEADERS).put("key", NEW, if_absent=True)

@@ -22,7 +22,7 @@ from tests.wire.memory_s3 import (
     part_of,
     sent,
 )
-from tests.wire.scripted import CLOSE, HOLD, RESET, ScriptedServer, Step, Wait, answer, error
+from tests.wire.scripted import CLOSE, HOLD, RESET, ScriptedServer, Step, Wait, answer, error, exchanges, ok
 
 WRITE_ID = "x-amz-meta-s3kv-write-id"
 SOURCE, IF_MATCH, RANGE = (
@@ -246,6 +246,16 @@ def test_a_source_that_never_stands_still_is_given_up(open_: Open) -> None:
 # --------------------------------------------------------------------------- answers that fail late
 
 
+def test_an_answer_that_begins_with_white_space_is_understood(open_: Open) -> None:
+    """The store has sent some so that the connection does not time out: an error as well as a success."""
+    spaces = b"   \n  "
+    failed = error(200, "InternalError").partition(b"\r\n\r\n")[2]
+    copied = b'<?xml version="1.0"?><CopyObjectResult><ETag>&quot;e&quot;</ETag></CopyObjectResult>'
+    answers = exchanges(ok(), answer(200, spaces + failed), answer(200, spaces + copied))
+    with ScriptedServer(answers) as server:
+        assert open_(server).copy("src", "dst").generation == '"e"'
+
+
 @pytest.mark.parametrize("code", ["InternalError", "SlowDown", "ServiceUnavailable", "SomethingNew"])
 def test_an_error_in_the_body_of_a_success_is_tried_again(code: str, open_: Open) -> None:
     """The store had begun to answer before it knew."""
@@ -350,6 +360,19 @@ def test_anothers_object_is_no_copy_of_ours(mode: bool | None, lost: Step, same:
         assert caught.value.key == "dst"
         assert bucket.applied == []
         assert bucket.objects["dst"] == theirs
+
+
+@each_mode
+@each_loss
+def test_a_copy_that_looks_like_ours_but_has_no_id_is_unknown(
+    mode: bool | None, lost: Step, open_: Open
+) -> None:
+    """A store that copies the metadata as it is does not tell whose copy is there."""
+    bucket = MemoryS3(src=OLD)
+    bare = Stored(OLD, ())
+    bucket.writes = [Turn(told=lost, then=lambda: bucket.objects.update(dst=bare))]
+    with bucket.server() as server, pytest.raises(s3kv.OutcomeUnknown):
+        open_(server, mode).copy("src", "dst", if_absent=True)
 
 
 @each_mode

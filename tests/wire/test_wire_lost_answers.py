@@ -98,6 +98,46 @@ def test_a_put_that_was_carried_out_though_its_answer_was_lost_succeeded(
         assert store.stat("key").metadata == {}
 
 
+# What a store says to whoever meets a write that is under way, be it his own.
+MEETINGS = ("ConditionalRequestConflict", "OperationAborted")
+
+
+@each_put
+@pytest.mark.parametrize("code", MEETINGS)
+def test_a_put_that_met_its_own_first_attempt_to_the_end_succeeded(
+    code: str, put: Put, before: dict[str, bytes], open_: Open
+) -> None:
+    """No more attempts are left, but a look tells whose object is there."""
+    bucket = MemoryS3(**before)
+    bucket.writes = [Turn(told=CLOSE), *[Turn(acts=False, told=error(409, code))] * 3]
+    with bucket.server() as server:
+        assert put(open_(server)).generation == etag_of(NEW)
+        assert len(bucket.applied) == 1
+        assert methods(server)[-1] == "HEAD"
+
+
+@pytest.mark.parametrize("code", MEETINGS)
+def test_a_put_that_met_another_write_to_the_end_is_given_up(code: str, open_: Open) -> None:
+    """What was there before is there still: nothing was written."""
+    bucket = MemoryS3(key=OLD)
+    bucket.writes = [Turn(acts=False, told=CLOSE), *[Turn(acts=False, told=error(409, code))] * 3]
+    with bucket.server() as server:
+        with pytest.raises(s3kv.S3KVError) as caught:
+            put_equal(open_(server))
+        assert caught.value.code == code
+        assert bucket.applied == []
+
+
+@pytest.mark.parametrize("code", MEETINGS)
+def test_a_delete_that_met_its_own_first_attempt_to_the_end_succeeded(code: str, open_: Open) -> None:
+    """What it was to delete is gone."""
+    bucket = MemoryS3(key=OLD)
+    bucket.writes = [Turn(told=CLOSE), *[Turn(acts=False, told=error(409, code))] * 3]
+    with bucket.server() as server:
+        assert open_(server).delete("key", if_equal=G).generation == StorageGeneration.NO_VALUE
+        assert bucket.applied == [("DELETE", "key", b"")]
+
+
 @each_put
 @each_mode
 @each_loss

@@ -22,10 +22,13 @@ from tests.wire.scripted import (
     CLOSE,
     FIN,
     READ,
+    RESET,
     Answer,
     Forever,
+    Peer,
     ScriptedServer,
     Send,
+    Step,
     answer,
     chunked,
     error,
@@ -473,3 +476,61 @@ def test_an_answer_that_is_not_http_is_not_asked_for_again(data: bytes, open_sto
         with pytest.raises(s3kv.MalformedResponse, match="HTTP") as caught:
             open_store(server, session=session).get("key")
         assert caught.value.attempts == 1
+
+
+WHOLE = b'HTTP/1.1 200 OK\r\nETag: "9b2cf535f27731c974343645a3985328"\r\nContent-Length: 0\r\n\r\n'
+SAYS_404 = b"HTTP/1.1 404 Not Found\r\n"
+
+
+@pytest.mark.parametrize("method", ["PUT", "HEAD"])
+@pytest.mark.parametrize("end", [17, 23, 30, 57, 59, 62])
+def test_a_head_cut_short_is_no_answer(
+    end: int, method: str, session: requests.Session, open_store: OpenStore
+) -> None:
+    """http.client takes the end of the connection for the end of the head."""
+    with ScriptedServer([READ, Send(WHOLE[:end]), CLOSE], exchanges(WHOLE)) as server:
+        store = open_store(server, session=session, policy=FAST)
+        etag = store.stat("key").etag if method == "HEAD" else store.put("key", b"").generation
+        assert etag == '"9b2cf535f27731c974343645a3985328"'
+
+
+def test_the_cut_head_of_an_error_does_not_hide_what_is_missing(
+    session: requests.Session, open_store: OpenStore
+) -> None:
+    """It may be the bucket, as its body says."""
+    whole = error(404, "NoSuchBucket")
+    with ScriptedServer([READ, Send(SAYS_404), CLOSE], exchanges(whole)) as server:
+        store = open_store(server, session=session, policy=FAST)
+        with pytest.raises(s3kv.BucketNotFound):
+            store.get("key", None)
+
+
+def test_an_answer_that_ends_with_its_connection_is_whole_if_it_says_so(
+    session: requests.Session, open_store: OpenStore
+) -> None:
+    """A server that closes need not count."""
+    plain = b'HTTP/1.1 200 OK\r\nETag: "e"\r\nConnection: close\r\n\r\n'
+    old = b'HTTP/1.0 200 OK\r\nETag: "e"\r\n\r\n'
+    with ScriptedServer([READ, Send(plain), CLOSE], [READ, Send(old), CLOSE]) as server:
+        store = open_store(server, session=session, policy=FAST)
+        for _ in range(2):
+            assert store.put("key", b"").generation == '"e"'
+
+
+class Hello(Step):
+    """Read the beginning of a handshake."""
+
+    def run(self, peer: Peer) -> None:
+        peer.receive()
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET], ids=["closed", "reset"])
+def test_a_handshake_that_breaks_off_is_tried_again(
+    end: Step, session: requests.Session, open_store: OpenStore
+) -> None:
+    """Nothing was said against the certificate."""
+    with ScriptedServer(then=[Hello(), end]) as server:
+        store = open_store(server.url.replace("http:", "https:"), session=session, policy=FAST)
+        with pytest.raises(s3kv.RetriesExhausted):
+            store.get("key")
+        assert len(server.connections) == FAST.max_retries

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from s3kv import core
 from s3kv.messages import Settings
 from s3kv.retry import RetryPolicy
 from tests.wire.conftest import FAST, OpenStore, RecordingTimer
-from tests.wire.helpers import Stopwatch
+from tests.wire.helpers import Background, Stopwatch
 from tests.wire.scripted import (
     CLOSE,
     LOOPBACK,
@@ -203,6 +203,58 @@ def test_a_proxy_that_is_not_there_is_an_unreachable_endpoint(
         with pytest.raises(s3kv.EndpointUnreachable, match=r"behind-a-proxy\.invalid") as caught:
             store.get("key")
         assert url.removeprefix("http://") in str(caught.value)
+
+
+@contextmanager
+def deaf() -> Iterator[int]:
+    """A port whose backlog is full: connecting to it takes as long as it is let."""
+    with socket.socket() as sock, ExitStack() as crowd:
+        sock.bind((LOOPBACK, 0))
+        sock.listen(0)
+        for _ in range(4):
+            crowd.enter_context(closing(_knock(sock.getsockname())))
+        yield sock.getsockname()[1]
+
+
+def _name(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
+    """Let every name have one address for each of these ports."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (LOOPBACK, port)) for port in ports]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: found)
+
+
+def test_a_host_of_many_deaf_addresses_takes_no_longer_than_one(
+    monkeypatch: pytest.MonkeyPatch, open_store: OpenStore
+) -> None:
+    """The time for connecting is that for all of them."""
+    with deaf() as port:
+        _name(monkeypatch, *[port] * 6)
+        policy, settings = FAST._replace(max_retries=1), Settings(connect_timeout=0.3)
+        store = open_store("http://many.invalid", policy=policy, settings=settings)
+        with Stopwatch() as watch, pytest.raises(s3kv.RetriesExhausted, match=r"many\.invalid"):
+            store.get("key")
+        assert watch.seconds < 0.8
+
+
+@pytest.mark.parametrize("kind", ["deaf", "refusing"])
+def test_a_host_is_reached_at_the_address_that_answers(
+    kind: str, monkeypatch: pytest.MonkeyPatch, open_store: OpenStore
+) -> None:
+    """Though it is not the first."""
+    with deaf() as port, refusing() as url, ScriptedServer(exchanges(ok(b"fine"))) as server:
+        first = port if kind == "deaf" else int(url.rpartition(":")[2])
+        _name(monkeypatch, first, server.port)
+        store = open_store("http://two.invalid", settings=Settings(connect_timeout=0.5), policy=FAST)
+        assert store.get("key") == b"fine"
+
+
+def test_a_store_that_is_closed_does_not_wait_for_a_connection(open_store: OpenStore) -> None:
+    """Whoever waits is told at once."""
+    with deaf() as port:
+        store = open_store(f"http://{LOOPBACK}:{port}", policy=FAST)
+        waiting = Background(lambda: store.get("key"))
+        assert not waiting.done(0.2)
+        store.close()
+        assert isinstance(waiting.error(1), s3kv.StoreClosed)
 
 
 def test_a_server_whose_backlog_is_full_is_a_timeout(open_store: OpenStore) -> None:

@@ -178,6 +178,17 @@ def split_plain(data: bytes) -> tuple[Fields, bytes] | None:
     return Fields(data[12:end]), data[end + 4 :]
 
 
+def check_start(data: bytes) -> None:
+    """Look at the beginning of a head: what is none will not become one by more bytes.
+
+    Raises:
+        MalformedResponse: it does not begin like HTTP/1.1, or its first line does not end like one.
+    """
+    end = data.find(b"\n")
+    if data[:7] != b"HTTP/1."[: len(data)] or (end >= 0 and data[end - 1] != 0x0D):
+        raise MalformedResponse(f"the answer does not start like HTTP/1.1: {_excerpt(data)}")
+
+
 def _headers_of(text: bytes) -> dict[str, str]:
     """Header lines that were found good, as a dict."""
     fields = _FIELD(text.decode("latin-1"))

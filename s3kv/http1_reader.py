@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from . import buffers
 from .buffers import Room
+from .byterange import parse_content_range
 from .errors import MalformedResponse, TransportError
-from .http1 import MAX_HEAD_BYTES, MAX_INTERIM, ChunkedDecoder, Head, has_body, parse_head
+from .http1 import MAX_HEAD_BYTES, MAX_INTERIM, ChunkedDecoder, Head, check_start, has_body, parse_head
 from .messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, MAX_OBJECT_BYTES, Response
 
 
@@ -58,6 +59,7 @@ class ResponseReader:
     _have = 0
     _length: int | None = None
     _limit: int | None = None
+    _most = MAX_OBJECT_BYTES
     _decoder: ChunkedDecoder | None = None
     _fresh: buffers.FreshBytes | buffers.GivenBuffer | None = None
     started = False
@@ -87,6 +89,7 @@ class ResponseReader:
             if end > MAX_HEAD_BYTES or (end < 0 and len(data) > MAX_HEAD_BYTES):
                 raise MalformedResponse(f"the answer's head is longer than {MAX_HEAD_BYTES:,} bytes")
             if end < 0:
+                check_start(data)
                 self._pending = data
                 return False
             head = parse_head(data[:end])
@@ -121,6 +124,9 @@ class ResponseReader:
             self._length = length
         elif head.chunked:
             self._decoder = ChunkedDecoder()
+            told = None if head.plain else parse_content_range(head.headers.get("content-range", ""))
+            if told is not None:
+                self._most = told[1] - told[0]
         self._body = bytearray()
         return bool(data or length == 0) and self._take(data)
 
@@ -164,6 +170,10 @@ class ResponseReader:
             for piece in self._decoder.feed(data):
                 self._body += piece
             self._have = len(self._body)
+            if self._limit is None and self._have > self._most:
+                raise MalformedResponse(
+                    f"the answer is longer than the {self._most:,} bytes that it tells of"
+                )
             if self._decoder.done:
                 return self._finish(bytes(self._body), clean=not self._decoder.rest)
         else:

@@ -28,6 +28,8 @@ _RECEIVE = 64 * 1024
 COALESCE = 16 * 1024
 # After a failed send an answer may already be here; this long is it waited for, in seconds.
 _LAST_WORDS = 1.0
+# So long it takes to read what is here, in seconds.
+_GLANCE = 0.02
 _WAITALL = getattr(socket, "MSG_WAITALL", 0)
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
 # Linux: struct tcp_info begins with the state and has tcpi_bytes_received at 128 (tcp(7)).
@@ -128,9 +130,11 @@ class Connection:
 
     def _last_words(self, reader: ResponseReader, deadline: float | None, broken: OSError) -> Response:
         """The answer to a request that could not be sent whole: it may be here already."""
-        soon = monotonic() + _LAST_WORDS
+        now = monotonic()
+        until = now + _LAST_WORDS if deadline is None else min(now + _LAST_WORDS, deadline)
         try:
-            response = self.receive(reader, soon if deadline is None else min(soon, deadline))
+            # A deadline that has passed is no reason to leave unread what is here.
+            response = self.receive(reader, max(until, now + _GLANCE))
         except TransportError as error:
             if error.reason == "stale":
                 raise

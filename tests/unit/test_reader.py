@@ -311,3 +311,36 @@ def test_interim_answers_come_before_the_buffer_is_touched() -> None:
         assert reader.response is not None
         assert bytes(reader.response.body) == BODY
     assert memory == b"." + BODY + b"."
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"this is not http",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 200 OK\nContent-Length: 1\n\nx",
+        b"HTTP/2 200\r\n",
+    ],
+)
+def test_what_cannot_become_a_head_is_refused_at_once(data: bytes) -> None:
+    """Whoever sent it may never send more."""
+    with pytest.raises(MalformedResponse, match="start"):
+        ResponseReader("GET", True).feed(data)
+
+
+def test_what_may_become_a_head_is_waited_for() -> None:
+    """However little there is of it."""
+    whole = answer(b"fine")
+    for end in range(1, whole.index(b"\r\n\r\n") + 3):
+        assert not ResponseReader("GET", True).feed(whole[:end])
+
+
+def test_a_range_in_chunks_is_no_longer_than_it_says() -> None:
+    """A body that does not end is not taken into memory."""
+    head = (
+        b"HTTP/1.1 206 Partial Content\r\nTransfer-Encoding: chunked\r\nContent-Range: bytes 0-4/10\r\n\r\n"
+    )
+    reader = ResponseReader("GET", True)
+    assert not reader.feed(head + b"5\r\n01234\r\n")
+    with pytest.raises(MalformedResponse, match="longer than the 5 bytes"):
+        reader.feed(b"1\r\n5\r\n")

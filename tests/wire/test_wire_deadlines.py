@@ -490,3 +490,14 @@ def _until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not happen within 5 s"
         time.sleep(0.001)
+
+
+def test_an_answer_is_read_when_the_deadline_passes_while_sending(
+    open_store: OpenStore,
+) -> None:
+    """A store that refuses a large body before it has read it says why."""
+    refusal = error(403, "AccessDenied")
+    with ScriptedServer([READ_HEAD, Send(refusal), STOP]) as server:
+        store = open_store(server, timeout=0.5)
+        with pytest.raises(s3kv.PermissionDenied):
+            store.put("key", bytes(30_000_000))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from .core import Core
@@ -24,6 +26,8 @@ from .values import StorageGeneration, TimestampedStorageGeneration
 
 # Parts in flight at once: beyond this, one object gets no faster, only others slower.
 IN_FLIGHT = 10
+# So many threads make parts ready meanwhile.
+_HASHERS = 2
 
 # Seconds that the store has to forget an upload: after Ctrl-C, which waits for nothing, and otherwise.
 _ABORT_SOON = 2.0
@@ -90,7 +94,7 @@ def write_in_parts(
 ) -> TimestampedStorageGeneration | Refused:
     """Write an object in parts if its generation is ``condition``.
 
-    What is held in memory is ten parts at most.
+    What is held in memory is eleven parts at most: ten in flight, one being hashed.
 
     Args:
         headers: What the object is to be stored with.
@@ -145,13 +149,14 @@ def _send(target: Target, parts: Parts, upload: str) -> list[str]:
     """Write every part, and return their ETags, in order."""
     core = target.core
     # Taken by the batch this moment; what is in flight holds its own part, and nobody else does.
-    taken: dict[int, Any] = {}
+    taken: dict[int, tuple[Any, ...]] = {}
+    ready = _made_ready(parts, min(_HASHERS, core.copies.limit))
 
     def numbers() -> Iterator[int]:
-        for number, part in enumerate(parts.every(), 1):
+        for number, arguments in enumerate(ready, 1):
             if number > MAX_PARTS:
                 raise ValueError(f"the value is too long: it has more than {MAX_PARTS:,} parts")
-            taken[number] = part
+            taken[number] = arguments
             yield number
 
     def begin(number: int) -> Entry[int]:
@@ -163,16 +168,38 @@ def _send(target: Target, parts: Parts, upload: str) -> list[str]:
             target.full,
             upload,
             number,
-            *parts.arguments(taken.pop(number)),
+            *taken.pop(number),
             since=target.started,
         )
 
     etags: dict[int, str] = {}
-    for entry in core.batch(begin, numbers(), target.timeout, window=IN_FLIGHT):
-        if entry.error is not None:
-            raise entry.error
-        etags[entry.item] = entry.result
+    with closing(ready):
+        for entry in core.batch(begin, numbers(), target.timeout, window=IN_FLIGHT):
+            if entry.error is not None:
+                raise entry.error
+            etags[entry.item] = entry.result
     return [etags[number] for number in sorted(etags)]
+
+
+def _made_ready(parts: Parts, threads: int) -> Generator[tuple[Any, ...], None, None]:
+    """The arguments of each part, in order; made by threads of their own, for it takes hashing.
+
+    Not on the executor, whose threads are for requests, nor in a pool that whoever waits here may be in.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="s3kv-hash")
+    pending: deque[Future[tuple[Any, ...]]] = deque()
+    try:
+        for part in parts.every():
+            pending.append(pool.submit(parts.arguments, part))
+            del part
+            if len(pending) == threads:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _abort(target: Target, upload: str, *, at_once: bool = False) -> None:

@@ -156,7 +156,7 @@ class SingleKey(Writing, Reading):
                 meanwhile; or a binary file, which is read from where it stands to its end. More than 32 MiB
                 (under a condition that the store itself does not decide: 5 GiB), or a file of unknown
                 length from 8 MiB on, is sent in parts: each 8 MiB long, or longer where 10,000 of them
-                would not do, and ten at a time, which is what is in memory of a file.
+                would not do, and ten at a time; of a file, these and one more are in memory.
             if_equal: Write only if the object's generation is this one, a quoted ETag; or
                 ``StorageGeneration.NO_VALUE``. Default None: no condition.
             if_absent: Write only if no object has the key. Default False.

@@ -7,7 +7,7 @@ from itertools import chain, count
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .copies import Copies
-from .errors import ConditionFailed
+from .errors import ConditionFailed, KeyNotFound
 from .futures import Futures
 from .keyrange import KeyRange
 from .keys import check_key, key_text
@@ -252,8 +252,11 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
         self.modify(key, take)
         if taken[0] is not None:
             return taken[0]
-        # That there is nothing is told the way get tells it.
-        return self.get(key, default)
+        if default is RAISE:
+            # Not asked again: what may have come meanwhile would be returned and stay.
+            name = key_text(key)
+            raise KeyNotFound("no object has this key", operation="GetObject", key=name, status=404)
+        return default
 
     def popitem(self) -> tuple[str, bytes]:
         """Some key and its object, which is deleted, and which nobody else gets.

@@ -247,3 +247,21 @@ def test_many_who_switch_an_object_on_and_off_are_not_taken_for_a_contradiction(
     assert len(bucket.applied) == racers * steps
     assert [method for method, _, _ in bucket.applied] == ["PUT", "DELETE"] * (racers * steps // 2)
     assert bucket.objects == {}
+
+
+@pytest.mark.parametrize("default", [(), (None,)], ids=["none", "default"])
+def test_pop_returns_no_bytes_that_it_leaves_there(open_: Open, default: tuple[None, ...]) -> None:
+    """What somebody writes after pop has found nothing is for whoever takes it next."""
+    bucket = MemoryS3()
+    bucket.looks = [Turn(then=lambda: bucket.set("key", NEW))]
+    with bucket.server() as server:
+        store = open_(server)
+        if default:
+            assert store.pop("key", *default) is None
+        else:
+            with pytest.raises(s3kv.KeyNotFound) as caught:
+                store.pop("key")
+            assert (caught.value.key, caught.value.status) == ("key", 404)
+        assert methods(server) == ["GET"]
+        assert store.pop("key") == NEW
+    assert bucket.objects == {}

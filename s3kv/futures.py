@@ -231,7 +231,16 @@ class Futures:
         """
         return self._submit(self._store.download, key, path, progress=progress)
 
-    def _submit(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:
+    def presign(self, key: str | bytes, *, method: str = "GET", expires: int = 3600) -> Future[str]:
+        """A URL for others, once region and credentials are known; see :meth:`Store.presign`.
+
+        Example:
+            >>> store.futures.presign("report.pdf", expires=600).result()
+            'http...report.pdf...'
+        """
+        return self._submit(self._store.presign, key, method=method, expires=expires)
+
+    def _submit(self, method: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         store = self._store
         store._check_open()
         return store._core.later(method, *arguments, **options)

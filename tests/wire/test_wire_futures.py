@@ -33,6 +33,7 @@ METHODS = [
     "get_into",
     "get_ranges",
     "modify",
+    "presign",
     "put",
     "read",
     "stat",
@@ -119,6 +120,7 @@ def test_each_future_has_what_its_method_returns(open_: Open) -> None:
         assert f.write("key", b"3", if_equal=g).result().generation == unknown
         assert f.modify("key", lambda old: (old or b"") + b"!").result().generation == etag_of(b"2!")
         assert f.copy("key", "copy", if_absent=True).result().generation == etag_of(b"2!")
+        assert f.presign("a b", method="PUT").result() == store.presign("a b", method="PUT")
         nothing = s3kv.StorageGeneration.NO_VALUE
         assert f.delete("gone").result().generation == nothing
         assert f.delete("key", if_equal=etag_of(b"2!")).result().generation == nothing

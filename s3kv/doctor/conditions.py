@@ -59,7 +59,7 @@ def expect_conditions(probe: Probe, advice: str) -> Check:
         return Check(SUMMARY, "warning", how, _use_the_headers(probe))
     if deciding is Deciding.HEADERS and probe.core._place.aws:
         return Check(SUMMARY, "ok", f"{how}, as Amazon S3 does")
-    return Check(SUMMARY, "warning", f"{how}; whether it can was not tried", "doctor(write=True) tries it")
+    return Check(SUMMARY, "warning", f"{how}; whether it can was not tried", advice)
 
 
 def try_conditions(probe: Probe) -> list[Check]:

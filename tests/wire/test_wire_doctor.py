@@ -147,6 +147,20 @@ def test_a_store_that_ignores_conditions_is_found_out(trusted: bool | None, open
         assert bucket.objects == {}
 
 
+def test_who_asked_to_write_and_may_not_is_not_told_to_ask(open_: Open) -> None:
+    """Conditions cannot be tried then, and what helps is another thing."""
+    refuse = Turn(acts=False, told=error(403, "AccessDenied"))
+    bucket = MemoryS3()
+    bucket.choose = lambda: refuse
+    with bucket.server() as server:
+        store = open_(server, use_conditional_write=None)
+        assert "doctor(write=True)" in store.doctor()["conditional writes"].advice
+        report = store.doctor(write=True)
+        assert report["write"].outcome == "failure"
+        assert report["conditional writes"].outcome == "warning"
+        assert "can be written" in report["conditional writes"].advice
+
+
 def test_a_store_that_refuses_conditions_that_hold_is_found_out(open_: Open) -> None:
     """It would never let anybody write."""
     bucket = MemoryS3()

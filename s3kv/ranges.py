@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from .byterange import parse_slice
+from .byterange import ByteRange, parse_slice
 from .coalesce import Group, coalesce
-from .errors import Changed
+from .errors import ByteRangeError, Changed
 from .etag import quoted
 from .handle import Handle
 from .keys import check_key, key_text
@@ -57,6 +57,8 @@ class Ranges(Handle):
         seen: str | None = None
         for entry in core.batch(begin, coalesce(wanted), timeout):
             if entry.error is not None:
+                if isinstance(entry.error, ByteRangeError):
+                    _name_one(entry.error, entry.item, wanted)
                 raise entry.error
             if isinstance(entry.result, Missing):
                 # Of an object that was deleted meanwhile there may be parts already.
@@ -76,6 +78,12 @@ class Ranges(Handle):
                     offset = group.wanted.start
                     results[position] = found.value[part.start - offset : part.stop - offset]
         return results
+
+
+def _name_one(error: ByteRangeError, group: Group, wanted: Sequence[ByteRange]) -> None:
+    """Have an error tell of a range that was asked for, not of what was requested for it and others."""
+    outermost = max((wanted[position] for position in group.members), key=lambda each: each.stop or 0)
+    error.message = error.message.replace(f" {group.wanted} ", f" {outermost} ", 1)
 
 
 def _changed(key: str, before: str, after: str) -> Changed:

@@ -107,3 +107,17 @@ def test_a_range_that_is_not_inside_is_an_error(open_store: OpenStore) -> None:
         store = open_store(server, policy=FAST)
         with pytest.raises(s3kv.KeyNotFound):
             store.get_ranges("key", [slice(0, 10), slice(10_000, 10_010)])
+
+
+def test_an_error_names_a_range_that_was_asked_for(open_store: OpenStore) -> None:
+    """Not the one that was requested for it and its neighbours."""
+    with served(Object()) as server:
+        store = open_store(server)
+        for asked, named in (
+            ([slice(0, 10), slice(16_000, 16_385), slice(12_500, 16_100)], "[16000:16385]"),
+            ([slice(16_384, 16_390), slice(16_400, 16_500)], "[16400:16500]"),
+            ([slice(-16_385, None)], "[-16385:]"),
+        ):
+            with pytest.raises(s3kv.ByteRangeError) as caught:
+                store.get_ranges("key", asked)
+            assert f"byte range {named} is not" in str(caught.value)

@@ -106,7 +106,7 @@ def _kind(spec: AwsCredentials | Given) -> str:
 def _source(spec: AwsCredentials | Given, holder: Any) -> str:
     """Where credentials are from, in words."""
     if isinstance(spec, Given):
-        return repr(spec).strip("<>")
+        return repr(spec)[1:-1]
     method = str(getattr(holder, "method", ""))
     # What renews them knows the role; neither object has a public name for it.
     owner = getattr(getattr(holder, "_refresh_using", None), "__self__", None)

@@ -229,6 +229,8 @@ def test_a_program_passes_an_object_or_a_callable() -> None:
     check = found("credentials", aws_credentials=lend)
     assert "callable" in check.detail
     assert "lend" in check.detail
+    check = found("credentials", aws_credentials=lambda: keys().object)
+    assert "<lambda>, access key id" in check.detail
 
 
 # ------------------------------------------------------------------------------- endpoint, region

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ LARGE_VALUE = 32 * 1024**2
 PART_BYTES = 8 * 1024**2
 
 _MIB = 1024**2
+# In the format of a buffer, the names of fields stand between colons.
+_FIELD = re.compile(":[^:]*:")
 # Parts of a file of unknown length begin to grow after so many, and double after so many more.
 _STEADY = 1000
 _DOUBLING = 250
@@ -132,7 +135,7 @@ def open_value(value: object) -> Body | Source:
     """A value as something that can be sent: without a copy where it lies in memory.
 
     Raises:
-        TypeError: neither bytes-like nor a binary file, or not contiguous.
+        TypeError: neither bytes-like nor a binary file, or not contiguous, or addresses of objects.
         ValueError: larger than an object may be.
     """
     if isinstance(value, bytes):
@@ -148,6 +151,8 @@ def open_value(value: object) -> Body | Source:
         ) from None
     if not view.c_contiguous:
         raise TypeError("a value's buffer must be C-contiguous; make a copy of it first")
+    if _holds_objects(view):
+        raise TypeError(f"a value's buffer holds bytes: this {type(value).__name__} holds Python objects")
     if not view.nbytes:
         return b""
     part_size(view.nbytes)
@@ -158,7 +163,7 @@ def writable(buffer: object) -> memoryview:
     """A buffer as bytes that can be written to.
 
     Raises:
-        TypeError: it is none, or not contiguous, or must not be written to.
+        TypeError: it is none, or not contiguous, or must not be written to, or has addresses of objects.
     """
     try:
         view = memoryview(buffer)  # type: ignore[arg-type]
@@ -170,7 +175,14 @@ def writable(buffer: object) -> memoryview:
         raise TypeError(f"the buffer must be writable, and {type(buffer).__name__} is not")
     if not view.c_contiguous:
         raise TypeError("the buffer must be C-contiguous")
+    if _holds_objects(view):
+        raise TypeError(f"a buffer holds bytes: this {type(buffer).__name__} holds Python objects")
     return view.cast("B") if view.nbytes else memoryview(bytearray())
+
+
+def _holds_objects(view: memoryview) -> bool:
+    """Whether what lies in memory are addresses of objects, which nobody else can use or must change."""
+    return "O" in _FIELD.sub("", view.format)
 
 
 def _measure(file: Any) -> tuple[int | None, int | None]:

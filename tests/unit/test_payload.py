@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import ctypes
 import io
 import mmap
 import tempfile
@@ -14,7 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3kv.operations.multipart import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
-from s3kv.payload import LARGE_VALUE, PART_BYTES, Source, cut, growing_size, open_value, part_size
+from s3kv.payload import (
+    LARGE_VALUE,
+    PART_BYTES,
+    Source,
+    cut,
+    growing_size,
+    open_value,
+    part_size,
+    writable,
+)
 
 MIB, GIB, TIB = 1024**2, 1024**3, 1024**4
 MOST = 10_000 * 5 * GIB
@@ -257,3 +267,29 @@ def test_a_closed_file_is_a_value_error() -> None:
     file.close()
     with pytest.raises(ValueError, match="closed"):
         open_value(file)
+
+
+class Named(ctypes.Structure):
+    """Two numbers, one with a name that is a letter of formats."""
+
+    _fields_ = (("O", ctypes.c_int), ("b", ctypes.c_double))
+
+
+class Pair(ctypes.Structure):
+    """A number, and the address of an object."""
+
+    _fields_ = (("a", ctypes.c_int), ("b", ctypes.py_object))
+
+
+@pytest.mark.parametrize("kind", [ctypes.py_object * 2, Pair], ids=["array", "structure"])
+@pytest.mark.parametrize("use", [open_value, writable])
+def test_addresses_of_objects_are_no_bytes(use: Any, kind: Any) -> None:
+    """Elsewhere they mean nothing; and whoever writes over them has the interpreter crash."""
+    with pytest.raises(TypeError, match="Python objects"):
+        use(kind())
+
+
+@pytest.mark.parametrize("use", [open_value, writable])
+def test_the_name_of_a_field_says_nothing_of_what_is_in_it(use: Any) -> None:
+    """A structure of numbers is bytes, whatever its fields are called."""
+    assert len(use(Named(1, 2.0))) == ctypes.sizeof(Named)

@@ -11,6 +11,7 @@ from .core import Core
 from .errors import MalformedResponse
 from .handle import Handle, check_text
 from .keyrange import KeyRange, just_before
+from .keys import key_text
 from .listing_xml import Columns, guess_token
 from .operations.listing import (
     PageRequest,
@@ -126,7 +127,7 @@ class Listings(Handle):
         prefix: str = "",
         *,
         range: KeyRange | None = None,
-        start_after: str | None = None,
+        start_after: str | bytes | None = None,
         parallel: bool = False,
     ) -> Iterator[ListEntry]:
         """The objects whose keys start with ``prefix``, in the store's order of keys.
@@ -138,7 +139,7 @@ class Listings(Handle):
         Args:
             prefix: Relative to the store's path; default: every key.
             range: Only keys of this range, relative to the store's path; default: all.
-            start_after: Leave out keys up to and including this one.
+            start_after: Leave out keys up to and including this one, which need not be there.
             parallel: Fetch pages side by side. Default False. Stores that do not list in the order of keys,
                 such as SeaweedFS, are listed page by page all the same.
 
@@ -156,7 +157,7 @@ class Listings(Handle):
             run-1 10
             run-2 20
         """
-        after = None if start_after is None else check_text(start_after)
+        after = None if start_after is None else check_text(key_text(start_after))
         self._core.recorder.count("list")
         find = self._pages_side_by_side if parallel else self._pages
         pages = find(self._wanted(prefix, range), after)

@@ -102,6 +102,7 @@ def test_a_scan_starts_after_a_key_whether_it_exists_or_not(many: s3kv.Store, st
     """The key itself is left out."""
     found = [entry.key for entry in many.scan(start_after=start)]
     assert found == [key for key in MANY if key > start]
+    assert next(many.scan(start_after=start.encode()), None) == next(many.scan(start_after=start), None)
 
 
 @pytest.mark.parametrize(

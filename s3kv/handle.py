@@ -204,6 +204,7 @@ class Handle:
             self._core.close()
 
     def __enter__(self: H) -> H:
+        self._check_open()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -210,6 +210,8 @@ def test_a_closed_store_refuses_everything_and_sends_nothing(
     sent = len(session.sent)
     store.close()
     store.close()
+    with pytest.raises(s3kv.StoreClosed), store:
+        pass
     for closed in (store, child):
         for operation in (
             lambda closed=closed: closed.get("key"),

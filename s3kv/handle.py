@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 H = TypeVar("H", bound="Handle")
 
+# What is used of a session: one that records, or retries, need not be a subclass.
+_SESSION = ("headers", "merge_environment_settings", "send")
 # Seconds, some 30 years: what every system can count.
 _LONGEST_TIMEOUT = 1e9
 
@@ -48,6 +50,8 @@ class Handle:
         self._timeout = _check_timeout(timeout)
         self._path = parsed.path
         self._context = _check_context(context)
+        if session is not None and not all(hasattr(session, name) for name in _SESSION):
+            raise TypeError(f"session is a requests.Session or None, not {type(session).__name__}")
         self._core = Core(parsed, _context_of(parsed, self._context), session=session)
         self._owner = True
         self._closed = False

@@ -396,6 +396,13 @@ def test_a_timeout_is_kept_as_it_is(timeout: float) -> None:
     assert f"timeout={timeout:g}" in repr(store)
 
 
+@pytest.mark.parametrize("session", [7, "session", requests, requests.Session, object()])
+def test_a_session_is_one_of_requests(session: Any) -> None:
+    """The class is none; and it is told when the store is opened, not by its first request."""
+    with pytest.raises(TypeError, match=r"session is a requests\.Session or None"):
+        s3kv.Store("s3://bucket/", session=session)
+
+
 @pytest.mark.parametrize("timeout", ["5", True, [5], "5s"])
 def test_a_timeout_is_a_number(timeout: Any) -> None:
     """And nothing that merely counts as one."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Seconds: a timeout that has passed.
+_NONE_LEFT = 1e-9
 # So often may a store say that there is something, and nothing to get: SeaweedFS says so of folders.
 _MOST_CONTRADICTIONS = 4
 
@@ -129,10 +131,11 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
     def __delitem__(self, key: str | bytes) -> None:
         name = key_text(key)
         full = check_key(self._path, name)
-        found = self._run(head_object, name, full)
+        started = self._core.clock.monotonic()
+        found = self._run(head_object, name, full, since=started)
         if isinstance(found, Missing):
             raise found.error
-        self._run(delete_object, name, full)
+        self._run(delete_object, name, full, since=started)
 
     def __contains__(self, key: object) -> bool:
         name = key_text(key)  # type: ignore[arg-type]
@@ -296,19 +299,29 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
             >>> store.setdefault("owner", b"me"), store.setdefault("owner", b"you")
             (b'me', b'me')
         """
+        started = self._core.clock.monotonic()
         for tries in count(1):
-            found = self.get(key, None)
+            found = self._with_what_is_left(started).get(key, None)
             if found is not None:
                 return found
             try:
-                self.put(key, default, if_absent=True)
+                self._with_what_is_left(started).put(key, default, if_absent=True)
             except ConditionFailed:
                 # Somebody else was faster; but not so often, unless the store contradicts itself.
                 if tries < _MOST_CONTRADICTIONS:
                     continue
-                self.put(key, default)
+                self._with_what_is_left(started).put(key, default)
             break
-        return self.get(key) if hasattr(default, "read") else bytes(default)
+        if hasattr(default, "read"):
+            return self._with_what_is_left(started).get(key)
+        return bytes(default)
+
+    def _with_what_is_left(self, started: float) -> Store:
+        """This store, with as much of its timeout as an operation still has that began then."""
+        self._check_open()
+        if self._timeout is None:
+            return self
+        return self.with_timeout(max(started + self._timeout - self._core.clock.monotonic(), _NONE_LEFT))
 
     def _pairs(self) -> Iterator[tuple[str, bytes]]:
         """Every (key, object), in the order of the listing; what is deleted meanwhile is left out."""

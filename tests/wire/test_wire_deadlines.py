@@ -252,6 +252,27 @@ def test_after_a_timeout_the_store_works(used: bool, open_store: OpenStore) -> N
         assert store.get("key") == b"fine"
 
 
+@pytest.mark.parametrize("method", ["__delitem__", "setdefault", "pop"])
+def test_the_timeout_bounds_all_requests_for_one_key(method: str, open_store: OpenStore) -> None:
+    """Each by itself would be in time."""
+
+    @dataclass(frozen=True)
+    class Slowly(Step):
+        def run(self, peer: Peer) -> None:
+            time.sleep(0.2)
+            if peer.requests[-1].method == "GET" and method == "setdefault":
+                peer.send(error(404, "NoSuchKey"))
+            else:
+                peer.send(ok())
+
+    with ScriptedServer(then=[Forever(READ, Slowly())], lenient=True) as server:
+        store = open_store(server, timeout=0.3)
+        arguments = (b"",) if method == "setdefault" else ()
+        call = Background(lambda: getattr(store, method)("key", *arguments))
+        assert isinstance(call.error(2), s3kv.DeadlineExceeded)
+        assert 0.2 < call.seconds < 0.39
+
+
 def test_the_timeout_bounds_a_page_and_not_a_listing(open_store: OpenStore) -> None:
     """Three pages of 0.15 s each are in time; one that takes longer is not."""
 

@@ -61,7 +61,9 @@ class Batches(Listings, Writing, Reading):
             True
         """
         errors: dict[str, Exception] = {}
-        results = dict(self._fetch(_once(keys), on_missing, errors, show_progress(progress, "get", keys)))
+        results = dict(
+            self._fetch(_once(_many(keys)), on_missing, errors, show_progress(progress, "get", keys))
+        )
         if errors:
             raise failed("get", errors, results)
         return results
@@ -90,7 +92,7 @@ class Batches(Listings, Writing, Reading):
             50000
         """
         _check_on_missing(on_missing)
-        return self._iterate(keys, on_missing, progress)
+        return self._iterate(_many(keys), on_missing, progress)
 
     def _iterate(
         self, keys: Iterable[str | bytes], on_missing: OnMissing, progress: bool
@@ -162,12 +164,16 @@ class Batches(Listings, Writing, Reading):
     def _read_rest(
         self, name: str, full: str, found: Found, errors: dict[str, Exception], on_missing: OnMissing
     ) -> Found | None:
-        """A large object read to its end, or None and the error filed."""
+        """A large object read to its end, or None and the error filed.
+
+        The store's timeout goes on counting; while the object waited for its turn, it did not.
+        """
+        started = self._core.clock.monotonic() - found.spent
         try:
             try:
-                again: Found | Missing = self._complete(name, full, found, self._core.clock.monotonic(), [])
+                again: Found | Missing = self._complete(name, full, found, started, [])
             except (Replaced, Unsplittable):
-                again = self._read_object(name, full, WHOLE)
+                again = self._read_object(name, full, WHOLE, started=started)
         except Exception as error:
             errors[name] = error
             return None
@@ -314,6 +320,7 @@ class Batches(Listings, Writing, Reading):
         skip = len(path)
         errors: dict[str, Exception] = {}
         count = 0
+        keys = _many(keys)
 
         def valid() -> Iterator[str]:
             for key in keys:
@@ -415,6 +422,13 @@ def _about(error: Exception, key: str) -> Exception:
 def _check_on_missing(on_missing: object) -> None:
     if on_missing not in ("raise", "skip"):
         raise ValueError(f"on_missing is {on_missing!r}: allowed are 'raise' and 'skip'")
+
+
+def _many(keys: Iterable[str | bytes]) -> Iterable[str | bytes]:
+    """The keys, if they are many; one alone would be taken for its characters, and these be deleted."""
+    if isinstance(keys, (str, bytes)):
+        raise TypeError(f"keys are many, for instance a list, not one {type(keys).__name__}")
+    return keys
 
 
 def _once(keys: Iterable[str | bytes]) -> Iterator[str | bytes]:

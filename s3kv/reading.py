@@ -39,17 +39,25 @@ class Reading(Handle):
     __slots__ = ()
 
     def _read_object(
-        self, name: str, full: str, wanted: ByteRange, into: memoryview | None = None
+        self,
+        name: str,
+        full: str,
+        wanted: ByteRange,
+        into: memoryview | None = None,
+        *,
+        started: float | None = None,
     ) -> Found | Missing:
         """All of the bytes asked for.
 
         Args:
             into: Where to put them; default: into new memory.
+            started: Monotonic time from which the store's timeout counts; default: now.
 
         Raises:
             Changed: the object was replaced again and again while it was read.
         """
-        started = self._core.clock.monotonic()
+        if started is None:
+            started = self._core.clock.monotonic()
         cut = PART_BYTES
         cause: BaseException | None = None
         stale: list[Entry[Any]] = []

@@ -32,6 +32,7 @@ class Found(NamedTuple):
         rest: How many bytes at the end are still to be read.
         view: The memory of ``value``, if there are any.
         start: Where in the object ``value`` begins, if there are any.
+        spent: Seconds since the call, if there are any: the deadline for them is that much nearer.
     """
 
     value: bytes
@@ -39,6 +40,7 @@ class Found(NamedTuple):
     rest: int = 0
     view: memoryview | None = None
     start: int = 0
+    spent: float = 0.0
 
     @property
     def headers(self) -> dict[str, str]:
@@ -119,7 +121,7 @@ def get_object(
             if response.rest and peek:
                 return Found(b"", response, response.rest)
             if response.rest:
-                return _begun(response, into, 0)
+                return _begun(resources, call, response, into, 0)
             if not response.plain:
                 verify_body(resources, response.headers, response.body)
             return Found(response.body, response)
@@ -134,12 +136,12 @@ def get_object(
                     raise MalformedResponse(
                         f"the store sent {response.rest:,} bytes where {byte_range.length:,} were asked for"
                     )
-                return _begun(response, into, 0)
+                return _begun(resources, call, response, into, 0)
             value = _cut(response, byte_range)
             if response.rest:
                 told = parse_content_range(response.headers.get("content-range", ""))
                 assert told is not None
-                return _begun(response, into, told[0])
+                return _begun(resources, call, response, into, told[0])
             return Found(value, response)
         if status == 416 and not whole:
             raise _outside(response, byte_range)
@@ -173,7 +175,7 @@ def _verify(copies: CopyLimit, headers: Mapping[str, str], body: Body) -> None:
         verify(headers, body)
 
 
-def _begun(response: Response, into: Room | None, start: int) -> Found:
+def _begun(resources: Resources, call: Call, response: Response, into: Room | None, start: int) -> Found:
     """An answer that was not read to its end.
 
     Raises:
@@ -182,7 +184,8 @@ def _begun(response: Response, into: Room | None, start: int) -> Found:
     if response.view is None:
         room = 0 if into is None else len(into.view)
         raise ValueError(f"the buffer of {room:,} bytes is too small for the {response.rest:,} asked for")
-    return Found(response.body, response, response.rest, response.view, start)
+    spent = resources.clock.monotonic() - call.started
+    return Found(response.body, response, response.rest, response.view, start, spent)
 
 
 def _empty(resources: Resources, call: Call, key: str) -> Generator[Effect, Any, Found | Missing]:

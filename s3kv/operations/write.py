@@ -72,6 +72,8 @@ def object_headers(content_type: str | None, metadata: Mapping[str, str] | None)
     headers = []
     if content_type is not None:
         headers.append(("content-type", check_header("content_type", content_type)))
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata is a mapping, not {type(metadata).__name__}")
     for name, value in (metadata or {}).items():
         if not isinstance(name, str):
             raise TypeError(f"a metadata name is a str, not {type(name).__name__}")

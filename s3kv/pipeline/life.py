@@ -352,7 +352,9 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 request.operation,
                 clock.monotonic() - start,
                 call.attempts - before,
-                len(outcome.body) if request.data and outcome is not None and outcome.status < 300 else 0,
+                max(0, len(outcome.body) - outcome.rest)
+                if request.data and outcome is not None and outcome.status < 300
+                else 0,
                 len(request.body) if outcome is not None and outcome.status < 300 else 0,
                 outcome is None,
             )

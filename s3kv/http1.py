@@ -167,7 +167,7 @@ def split_plain(data: bytes) -> tuple[Fields, bytes] | None:
     connection that lives on, no Content-Range and no checksum.
     """
     end = data.find(b"\r\n\r\n")
-    if not 0 < end <= MAX_HEAD_BYTES:
+    if not 0 < end <= MAX_HEAD_BYTES or data[:5] != b"HTTP/":
         return None
     lowered = data[:end].lower()
     match = _PLAIN(lowered)

@@ -61,9 +61,7 @@ class Batches(Listings, Writing, Reading):
             True
         """
         errors: dict[str, Exception] = {}
-        results = dict(
-            self._fetch(_once(_many(keys)), on_missing, errors, show_progress(progress, "get", keys))
-        )
+        results = dict(self._fetch(_once(keys), on_missing, errors, show_progress(progress, "get", keys)))
         if errors:
             raise failed("get", errors, results)
         return results
@@ -92,7 +90,7 @@ class Batches(Listings, Writing, Reading):
             50000
         """
         _check_on_missing(on_missing)
-        return self._iterate(_many(keys), on_missing, progress)
+        return self._iterate(keys, on_missing, progress)
 
     def _iterate(
         self, keys: Iterable[str | bytes], on_missing: OnMissing, progress: bool
@@ -308,6 +306,7 @@ class Batches(Listings, Writing, Reading):
 
         Raises:
             BatchError: some keys failed; ``errors`` has why, ``results`` is empty.
+            TypeError: ``keys`` is one key: the keys that are its characters are not to be deleted.
 
         Example:
             >>> stamps = store.put_many({"a": b"1", "b": b"2"})
@@ -316,11 +315,12 @@ class Batches(Listings, Writing, Reading):
             >>> store.list()
             []
         """
+        if isinstance(keys, (str, bytes)):
+            raise TypeError(f"keys are many, for instance a list, not one {type(keys).__name__}")
         core, path, timeout = self._core, self._path, self._timeout
         skip = len(path)
         errors: dict[str, Exception] = {}
         count = 0
-        keys = _many(keys)
 
         def valid() -> Iterator[str]:
             for key in keys:
@@ -422,13 +422,6 @@ def _about(error: Exception, key: str) -> Exception:
 def _check_on_missing(on_missing: object) -> None:
     if on_missing not in ("raise", "skip"):
         raise ValueError(f"on_missing is {on_missing!r}: allowed are 'raise' and 'skip'")
-
-
-def _many(keys: Iterable[str | bytes]) -> Iterable[str | bytes]:
-    """The keys, if they are many; one alone would be taken for its characters, and these be deleted."""
-    if isinstance(keys, (str, bytes)):
-        raise TypeError(f"keys are many, for instance a list, not one {type(keys).__name__}")
-    return keys
 
 
 def _once(keys: Iterable[str | bytes]) -> Iterator[str | bytes]:

@@ -74,6 +74,7 @@ class Parts(NamedTuple):
             ``arguments`` made.
         arguments: The rest of the operation's arguments, from a part.
         repeatable: ``every`` may be called more than once.
+        at_hand: Nobody has to wait for a part.
         check: Called before the parts become an object; what it raises keeps them from it.
     """
 
@@ -81,6 +82,7 @@ class Parts(NamedTuple):
     send: Callable[..., Generator[Effect, Any, str]]
     arguments: Callable[[Any], tuple[Any, ...]]
     repeatable: bool = True
+    at_hand: bool = True
     check: Callable[[], None] = lambda: None
 
 
@@ -150,7 +152,8 @@ def _send(target: Target, parts: Parts, upload: str) -> list[str]:
     core = target.core
     # Taken by the batch this moment; what is in flight holds its own part, and nobody else does.
     taken: dict[int, tuple[Any, ...]] = {}
-    ready = _made_ready(parts, min(_HASHERS, core.copies.limit))
+    # A part of a source that is slow is not to be kept until there is another.
+    ready = _made_ready(parts, min(_HASHERS, core.copies.limit) if parts.at_hand else 1)
 
     def numbers() -> Iterator[int]:
         for number, arguments in enumerate(ready, 1):

@@ -82,6 +82,11 @@ class Source:
         return self._start is not None
 
     @property
+    def at_hand(self) -> bool:
+        """It is a file whose length is known, not what somebody may still be writing."""
+        return self._size is not None
+
+    @property
     def whole(self) -> bytes | None:
         """All of it, if that is not much; None otherwise."""
         first = self._first

@@ -84,6 +84,7 @@ class Writing(Handle):
             upload_part,
             lambda part: (part, self._digest(name, part, started)),
             not isinstance(opened, Source) or opened.repeatable,
+            not isinstance(opened, Source) or opened.at_hand,
             opened.check if isinstance(opened, Source) else _nothing_to_check,
         )
         target = Target(self._core, name, full, self._timeout, started)

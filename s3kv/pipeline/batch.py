@@ -194,17 +194,20 @@ class Batch(Generic[T]):
                     raise self._stopped
                 if not self._outstanding and not self._held_back:
                     return
-                quick = not self._complete
+                waited = not self._complete
                 self._sleep(ended)
                 if self._stopped is not None:
                     raise self._stopped
+                ready = len(self._complete)
                 while self._complete:
                     entry = self._complete.popleft()
+                    ready -= 1
                     # One that was given up has ended after all.
                     if entry in self._outstanding:
                         yield entry
                 if self._weigh is not None:
                     # The last one tells what others will be like.
+                    quick = waited and ready > -self._window // 2
                     wide = quick and self._weigh(entry) <= _LIGHT
                     self._room = self._window * (2 if wide else 1)
         finally:

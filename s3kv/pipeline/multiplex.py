@@ -295,6 +295,10 @@ class Multiplexer:
         self._executor.hand_off(operation, alone=not self._exchanges and not self._executor.queue)
 
     def _complete(self, operation: Operation, result: Any, error: BaseException | None) -> None:
+        if error is not None and operation.call.begun is not None:
+            # Something that no life knows of: it ends here, and gives back what it holds.
+            operation.catch_up()
+            operation.steps.close()
         bell = operation.settle(result, error)
         if bell is not None:
             self._bells.add(bell)

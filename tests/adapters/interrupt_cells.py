@@ -63,7 +63,9 @@ def main() -> None:
     try:
         run(client, PREPARE)
         for name, code in CELLS.items():
-            cell = client.execute(f"threading.Thread(target=tell, daemon=True).start()\n{code}")
+            # A request of the cell before may have come late.
+            start = "waiting.clear()\nthreading.Thread(target=tell, daemon=True).start()"
+            cell = client.execute(f"{start}\n{code}")
             until(client, lambda message: "waiting" in message["content"].get("text", ""))
             started = time.monotonic()
             manager.interrupt_kernel()

@@ -90,7 +90,14 @@ _FIELDS = st.lists(
 
 @given(
     st.sampled_from(
-        [b"HTTP/1.1 200 OK", b"HTTP/1.1 200", b"HTTP/1.0 200 OK", b"HTTP/1.1 206 Partial", b"HTTP/1.1 2000"]
+        [
+            b"HTTP/1.1 200 OK",
+            b"HTTP/1.1 200",
+            b"HTTP/1.0 200 OK",
+            b"HTTP/1.1 206 Partial",
+            b"http/1.1 200 OK",
+            b"HTTP/1.1 2000",
+        ]
     ),
     _FIELDS,
     st.sampled_from([b"fine", b"fin", b"fine!", b""]),

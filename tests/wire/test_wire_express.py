@@ -284,6 +284,25 @@ def test_closing_the_store_ends_what_was_sent_ahead(open_store: OpenStore) -> No
         assert isinstance(call.error(), s3kv.StoreClosed)
 
 
+def test_a_failure_that_nobody_expects_leaves_nothing_behind(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes through, and the request is no longer counted as under way."""
+    from s3kv.transport.connection import Connection
+
+    def fail(self: Connection) -> bytes:
+        raise MemoryError("none left")
+
+    with ScriptedServer([*PRIMED, *exchanges(ok(b"fine")), CLOSE]) as server:
+        store = open_store(server)
+        prime(store)
+        monkeypatch.setattr(Connection, "take_now", fail)
+        with pytest.raises(MemoryError):
+            store.get("key")
+        assert store.metrics["in_flight"] == 0
+        assert store.metrics["failures"] == 1
+
+
 def test_requests_sent_ahead_and_others_use_the_same_connection(open_store: OpenStore) -> None:
     """One after the other, forwards and back."""
 

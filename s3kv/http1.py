@@ -138,7 +138,7 @@ def parse_head(data: bytes) -> Head:
 
 
 class Fields:
-    """Header lines that were found good, as headers for whoever asks."""
+    """A head that was found good, as headers for whoever asks."""
 
     __slots__ = ("_headers", "_text")
 
@@ -160,22 +160,28 @@ class Fields:
         return "" if match is None else match[1].rstrip(b"\t ").decode("latin-1")
 
 
-def split_plain(data: bytes) -> tuple[Fields, bytes] | None:
+def split_plain(data: bytearray, view: memoryview, count: int) -> tuple[Fields, bytes] | None:
     """The headers and the body of a whole answer that is a plain success; None for all else.
 
     What it takes, :func:`parse_head` takes too and says the same of: status 200, Content-Length, a
     connection that lives on, no Content-Range and no checksum.
+
+    Args:
+        data: Has the answer at its beginning.
+        view: A view of it.
+        count: How many bytes the answer is.
     """
-    end = data.find(b"\r\n\r\n")
-    if not 0 < end <= MAX_HEAD_BYTES or data[:5] != b"HTTP/":
+    end = data.find(b"\r\n\r\n", 0, count)
+    if not 0 < end <= MAX_HEAD_BYTES:
         return None
-    lowered = data[:end].lower()
+    head = view[:end].tobytes()
+    lowered = head.lower()
     match = _PLAIN(lowered)
     if match is None or lowered.count(b"\r\ncontent-length:") != 1 or lowered.count(b"\r\netag:") > 1:
         return None
-    if len(data) - end - 4 != int(match[1]):
+    if count - end - 4 != int(match[1]) or head[:5] != b"HTTP/":
         return None
-    return Fields(data[12:end]), data[end + 4 :]
+    return Fields(head), view[end + 4 : count].tobytes()
 
 
 def check_start(data: bytes) -> None:

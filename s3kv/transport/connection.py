@@ -271,18 +271,24 @@ class Connection:
         except BlockingIOError:
             return 0
 
-    def take_now(self) -> bytes | None:
-        """What is here, for an answer of which nothing has come yet; None for nothing, empty for its end.
+    def take_now(self, scratch: memoryview) -> int | None:
+        """What is here, of an answer of which nothing has come yet.
+
+        Args:
+            scratch: Where to put it.
+
+        Returns:
+            How many bytes that are: 0 for the end of the connection, None for nothing yet.
 
         Raises:
             OSError: the connection is broken.
         """
         try:
-            data = self._sock.recv(_RECEIVE, _DONTWAIT)
+            count = self._sock.recv_into(scratch, 0, _DONTWAIT)
         except BlockingIOError:
             return None
-        self._received += len(data)
-        return data
+        self._received += count
+        return count
 
     def receive_now(self, reader: ResponseReader, data: bytes | None = None) -> bool:
         """Read some of what is here; True when the answer is whole. Plain connections only.

@@ -22,11 +22,16 @@ if TYPE_CHECKING:
     import ssl
 
 
+# The longest answer that is taken in one piece.
+_SCRATCH = 64 * 1024
+
+
 class SocketTransport:
     """Sends requests over its own pool of connections.
 
-    Mutable state: ``_pool`` (see there), ``_context`` (made once, under ``_lock``) and ``_open``,
-    every connection that exists, kept so that a forked child can let go of the parent's sockets.
+    Mutable state: ``_pool`` (see there), ``_context`` (made once, under ``_lock``), ``_open``,
+    every connection that exists, kept so that a forked child can let go of the parent's sockets, and
+    ``scratch``, which belongs to the thread that leads the store's executor.
 
     Args:
         settings: Timeouts and pool sizes.
@@ -38,6 +43,9 @@ class SocketTransport:
         self._context: ssl.SSLContext | None = None
         self._pool = ConnectionPool(settings.max_idle)
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
+        # Small answers come here first: memory that is used again is in the cache, and leaves no holes.
+        scratch = bytearray(_SCRATCH)
+        self.scratch = scratch, memoryview(scratch)
         forksafe.register(self)
 
     def exchange(self, request: WireRequest, call: Call) -> Response:
@@ -201,15 +209,18 @@ class SocketExchange:
         data: bytes | None = None
         try:
             if self._reader is None and self._wanted[2] is None:
+                scratch, view = self._transport.scratch
                 try:
-                    data = connection.take_now()
+                    count = connection.take_now(view)
                 except OSError as error:
                     raise connection.failure(self._read(), error) from error
-                if data is None:
+                if count is None:
                     self.expires = monotonic() + connection.timeout
                     return None
-                plain = split_plain(data)
-                if plain is not None:
+                plain = split_plain(scratch, view, count)
+                if plain is None:
+                    data = view[:count].tobytes()
+                else:
                     connection.carried += 1
                     self._call.detach()
                     self._transport.release(self._origin, connection)

@@ -39,9 +39,9 @@ class TlsConnection(Connection):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
 
-    def take_now(self) -> bytes | None:
+    def take_now(self, scratch: memoryview) -> int | None:
         try:
-            return self._sock.recv(_RECORD)
+            return self._sock.recv_into(scratch, _RECORD)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
 

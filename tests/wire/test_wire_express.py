@@ -290,7 +290,7 @@ def test_a_failure_that_nobody_expects_leaves_nothing_behind(
     """It comes through, and the request is no longer counted as under way."""
     from s3kv.transport.connection import Connection
 
-    def fail(self: Connection) -> bytes:
+    def fail(self: Connection, scratch: memoryview) -> int:
         raise MemoryError("none left")
 
     with ScriptedServer([*PRIMED, *exchanges(ok(b"fine")), CLOSE]) as server:

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html lists the er
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from enum import Enum
@@ -111,6 +112,81 @@ class RetryPolicy(NamedTuple):
         if retry_after is not None:
             delay = max(delay, min(retry_after, self.max_delay))
         return delay
+
+
+class End(Enum):
+    """Why there is no other attempt, although another might succeed."""
+
+    EXHAUSTED = "exhausted"
+    """There were as many as the policy allows."""
+    UNREACHABLE = "unreachable"
+    """The endpoint never answered, and was tried for long enough."""
+    DEADLINE = "deadline"
+    """The next one would begin after the deadline."""
+
+
+class Decision(NamedTuple):
+    """What comes after an answer or a failure.
+
+    Attributes:
+        verdict: What it means.
+        delay: Seconds until the next attempt, where the verdict calls for one that is not free.
+        end: Why there is none all the same; None where there is.
+    """
+
+    verdict: Verdict
+    delay: float = 0.0
+    end: End | None = None
+
+
+def decide(
+    policy: RetryPolicy,
+    operation: str,
+    *,
+    status: int = 0,
+    code: str = "",
+    headers: Mapping[str, str] | None = None,
+    failure: TransportError | None = None,
+    attempt: int,
+    draw: float,
+    now: float = 0.0,
+    left: float = math.inf,
+    unreachable: float | None = None,
+) -> Decision:
+    """What to do after an attempt: the whole of the rules, as a function of values.
+
+    Args:
+        operation: S3's name of the request.
+        status: The answer's status.
+        code: S3's error code in it, or an empty string.
+        headers: The answer's headers, names in lower case.
+        failure: Why there is no answer; None where there is one.
+        attempt: How many attempts there were, this one included.
+        draw: A random number from 0 to 1.
+        now: The store's time, in seconds since the epoch.
+        left: Seconds until the deadline.
+        unreachable: Seconds since an endpoint that never answered could first not be reached; None where it
+            has answered, or could be reached.
+    """
+    if failure is None:
+        verdict = classify_answer(status, code, operation)
+        if verdict is Verdict.ANSWER:
+            return Decision(verdict)
+        hint = retry_after(headers or {}, now)
+    else:
+        verdict = classify_failure(failure)
+        if verdict is Verdict.FAIL:
+            return Decision(verdict)
+        hint = None
+    patience = math.inf
+    if verdict is Verdict.UNREACHABLE and unreachable is not None:
+        patience = policy.unreachable_for - unreachable
+    if patience <= 0:
+        return Decision(verdict, end=End.UNREACHABLE)
+    if attempt >= policy.max_retries:
+        return Decision(verdict, end=End.EXHAUSTED if patience == math.inf else End.UNREACHABLE)
+    delay = min(policy.delay(attempt - 1, draw, hint), patience)
+    return Decision(verdict, delay, End.DEADLINE if delay >= left else None)
 
 
 def late_status(code: str) -> int:

@@ -41,13 +41,12 @@ from ..messages import Await, Pairs, Pause, Request, Response, Settings, WireReq
 from ..metrics import Recorder
 from ..retry import (
     ANSWERED_EARLY,
+    End,
     RetryPolicy,
     Verdict,
-    classify_answer,
-    classify_failure,
+    decide,
     late_status,
     may_have_acted,
-    retry_after,
     wants_less,
 )
 from ..spec.deciding import Deciding
@@ -226,7 +225,6 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 refused = None
             tries += 1
             wire: WireRequest | None = None
-            delay_hint: float | None = None
             try:
                 if begun is None:
                     endpoint = resources.endpoint
@@ -257,8 +255,18 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
             except TransportError as failure:
                 if failure.sent:
                     call.uncertain = True
-                verdict = classify_failure(failure)
-                if verdict is Verdict.STALE and not fresh:
+                if failure.reason == "connect" and began is None:
+                    began = clock.monotonic()
+                decision = decide(
+                    policy,
+                    request.operation,
+                    failure=failure,
+                    attempt=tries,
+                    draw=clock.draw(),
+                    left=_left(call, clock),
+                    unreachable=None if began is None or memory.answered else clock.monotonic() - began,
+                )
+                if decision.verdict is Verdict.STALE and not fresh:
                     # Nothing is wrong with the store: its idle time ran out. Costs no attempt.
                     fresh = True
                     tries -= 1
@@ -271,13 +279,8 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                     failure.partial = None
                 error = describe(failure, call, clock.monotonic())
                 mask_error(error, secrets_of(credentials, wire))
-                if verdict is Verdict.FAIL:
+                if decision.verdict is Verdict.FAIL:
                     raise error from failure.__cause__
-                if verdict is Verdict.UNREACHABLE and not memory.answered:
-                    if began is None:
-                        began = clock.monotonic()
-                    if clock.monotonic() - began >= policy.unreachable_for:
-                        raise _end(EndpointUnreachable, error, call, clock) from error
             except S3KVError as failure:
                 mask_error(failure, secrets_of(credentials, wire))
                 raise describe(failure, call, clock.monotonic()) from failure.__cause__
@@ -302,7 +305,18 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                     fresh = False
                     tries -= 1
                     continue
-                verdict = classify_answer(status, response.error.code, request.operation)
+                decision = decide(
+                    policy,
+                    request.operation,
+                    status=status,
+                    code=response.error.code,
+                    headers=response.headers,
+                    attempt=tries,
+                    draw=clock.draw(),
+                    now=now,
+                    left=_left(call, clock),
+                )
+                verdict = decision.verdict
                 if verdict is Verdict.SKEW:
                     verdict = Verdict.RETRY if _learn_skew(response, now, clock, memory) else verdict
                 elif (
@@ -332,20 +346,12 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 if may_have_acted(status, response.error.code):
                     call.uncertain = True
                 error = service_error(response, request, call, clock.monotonic())
-                delay_hint = retry_after(response.headers, now)
             fresh = False
-            if tries >= policy.max_retries:
-                never = verdict is Verdict.UNREACHABLE and not memory.answered
-                kind = EndpointUnreachable if never else RetriesExhausted
-                raise _end(kind, error, call, clock) from error
-            delay = policy.delay(tries - 1, clock.draw(), delay_hint)
-            if verdict is Verdict.UNREACHABLE and began is not None and not memory.answered:
-                delay = min(delay, max(0.0, began + policy.unreachable_for - clock.monotonic()))
-            if call.deadline is not None and clock.monotonic() + delay >= call.deadline:
-                raise _end(DeadlineExceeded, error, call, clock) from error
+            if decision.end is not None:
+                raise _end(_ENDS[decision.end], error, call, clock) from error
             if log is not None:
-                trying_again(log, request, error, delay)
-            yield Pause(delay)
+                trying_again(log, request, error, decision.delay)
+            yield Pause(decision.delay)
     finally:
         resources.recorder.record(
             (
@@ -361,6 +367,18 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
         )
         # Its traceback keeps this frame, and what that holds.
         error = None
+
+
+_ENDS: dict[End, type[S3KVError]] = {
+    End.EXHAUSTED: RetriesExhausted,
+    End.UNREACHABLE: EndpointUnreachable,
+    End.DEADLINE: DeadlineExceeded,
+}
+
+
+def _left(call: Call, clock: Clock) -> float:
+    """Seconds until the deadline."""
+    return math.inf if call.deadline is None else call.deadline - clock.monotonic()
 
 
 def _cut_off(request: Request, resumption: Resumption | None, failure: TransportError) -> Resumption | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 from s3kv.errors import TransportError
 from s3kv.retry import (
     ANSWERED_EARLY,
+    Decision,
+    End,
     RetryPolicy,
     Verdict,
     classify_answer,
     classify_failure,
+    decide,
     late_status,
     may_have_acted,
     retry_after,
@@ -221,3 +225,129 @@ def test_what_the_store_asks_for_is_read_in_every_form(
 ) -> None:
     """Seconds, an HTTP date, Amazon's milliseconds; nonsense asks for nothing."""
     assert retry_after(headers, NOW) == seconds
+
+
+# ------------------------------------------------------------------ the whole of the rules
+
+POLICY = RetryPolicy(max_retries=4, initial_delay=1.0, max_delay=8.0, unreachable_for=10.0)
+RESET = TransportError("reset", reason="closed", sent=True)
+REFUSED = TransportError("refused", reason="connect")
+
+# What happened, and what is to be done. 0.5 is drawn, and two attempts were made unless said otherwise.
+RULES: dict[str, tuple[dict[str, Any], Decision]] = {
+    "a success": ({"status": 200}, Decision(Verdict.ANSWER)),
+    "a missing key": ({"status": 404, "code": "NoSuchKey"}, Decision(Verdict.ANSWER)),
+    "a failed condition, at the last attempt": ({"status": 412, "attempt": 4}, Decision(Verdict.ANSWER)),
+    "a busy store": ({"status": 503, "code": "SlowDown"}, Decision(Verdict.RETRY, 1.0)),
+    "a busy store, at first": ({"status": 503, "attempt": 1}, Decision(Verdict.RETRY, 0.5)),
+    "a busy store, for long": ({"status": 503, "attempt": 3}, Decision(Verdict.RETRY, 2.0)),
+    "a busy store, for too long": (
+        {"status": 503, "attempt": 4},
+        Decision(Verdict.RETRY, 0.0, End.EXHAUSTED),
+    ),
+    "a busy store that says when": (
+        {"status": 503, "headers": {"retry-after": "3"}},
+        Decision(Verdict.RETRY, 3.0),
+    ),
+    "a busy store that says it in milliseconds": (
+        {"status": 503, "headers": {"x-amz-retry-after": "2500"}},
+        Decision(Verdict.RETRY, 2.5),
+    ),
+    "a busy store that says when by its clock": (
+        {"status": 429, "headers": {"retry-after": formatdate(NOW + 5, usegmt=True)}},
+        Decision(Verdict.RETRY, 5.0),
+    ),
+    "a busy store that asks for too much": (
+        {"status": 503, "headers": {"retry-after": "3600"}},
+        Decision(Verdict.RETRY, 8.0),
+    ),
+    "a busy store, with little time left": (
+        {"status": 503, "left": 0.9},
+        Decision(Verdict.RETRY, 1.0, End.DEADLINE),
+    ),
+    "a busy store, with just enough time": ({"status": 503, "left": 1.1}, Decision(Verdict.RETRY, 1.0)),
+    "a code that says busy with another status": (
+        {"status": 400, "code": "Throttling"},
+        Decision(Verdict.RETRY, 1.0),
+    ),
+    "a conflict of two writes": (
+        {"status": 409, "code": "ConditionalRequestConflict"},
+        Decision(Verdict.RETRY, 1.0),
+    ),
+    "the same at the end of an upload, which has to be done again": (
+        {"status": 409, "code": "ConditionalRequestConflict", "operation": "CompleteMultipartUpload"},
+        Decision(Verdict.ANSWER),
+    ),
+    "a clock that is off": ({"status": 403, "code": "RequestTimeTooSkewed"}, Decision(Verdict.SKEW, 1.0)),
+    "a token that has expired": ({"status": 400, "code": "ExpiredToken"}, Decision(Verdict.EXPIRED, 1.0)),
+    "a connection that breaks": ({"failure": RESET}, Decision(Verdict.RETRY, 1.0)),
+    "a connection that always breaks": (
+        {"failure": RESET, "attempt": 4},
+        Decision(Verdict.RETRY, 0.0, End.EXHAUSTED),
+    ),
+    "a certificate that nobody trusts": (
+        {"failure": TransportError("bad", reason="tls")},
+        Decision(Verdict.FAIL),
+    ),
+    "an endpoint that refuses": (
+        {"failure": REFUSED, "unreachable": 0.0},
+        Decision(Verdict.UNREACHABLE, 1.0),
+    ),
+    "one that has refused for long": (
+        {"failure": REFUSED, "unreachable": 9.75},
+        Decision(Verdict.UNREACHABLE, 0.25),
+    ),
+    "one that has refused for too long": (
+        {"failure": REFUSED, "unreachable": 10.0},
+        Decision(Verdict.UNREACHABLE, 0.0, End.UNREACHABLE),
+    ),
+    "one that has refused often enough": (
+        {"failure": REFUSED, "unreachable": 1.0, "attempt": 4},
+        Decision(Verdict.UNREACHABLE, 0.0, End.UNREACHABLE),
+    ),
+    "one that has answered before": ({"failure": REFUSED}, Decision(Verdict.UNREACHABLE, 1.0)),
+    "one that has answered before, often enough": (
+        {"failure": REFUSED, "attempt": 4},
+        Decision(Verdict.UNREACHABLE, 0.0, End.EXHAUSTED),
+    ),
+}
+
+
+@pytest.mark.parametrize(("happened", "expected"), RULES.values(), ids=RULES)
+def test_what_comes_next_is_decided_by_what_happened(happened: dict[str, Any], expected: Decision) -> None:
+    """By that alone: it is a function of values."""
+    operation = happened.get("operation", "PutObject")
+    given = {"attempt": 2, "draw": 0.5, "now": NOW, **happened}
+    given.pop("operation", None)
+    assert decide(POLICY, operation, **given) == expected
+
+
+@given(
+    st.integers(100, 599),
+    st.sampled_from(["", "SlowDown", "NoSuchKey", "ExpiredToken", "RequestTimeTooSkewed"]),
+    st.integers(1, 10),
+    st.floats(0, 1),
+    st.one_of(st.just(float("inf")), st.floats(0, 100)),
+    st.one_of(st.none(), st.integers(0, 100)),
+)
+def test_nobody_waits_too_long_or_too_often(
+    status: int, code: str, attempt: int, draw: float, left: float, after: int | None
+) -> None:
+    """Whatever comes, and whatever the store asks for."""
+    headers = {} if after is None else {"retry-after": str(after)}
+    decision = decide(
+        POLICY,
+        "GetObject",
+        status=status,
+        code=code,
+        headers=headers,
+        attempt=attempt,
+        draw=draw,
+        left=left,
+    )
+    assert 0 <= decision.delay <= POLICY.max_delay
+    if decision.verdict is Verdict.ANSWER:
+        assert decision == Decision(Verdict.ANSWER)
+    elif decision.end is None:
+        assert attempt < POLICY.max_retries
+        assert decision.delay < left

@@ -43,8 +43,31 @@ _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?").
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*").fullmatch
 
 
-class Head:
-    """The head of one response. Its fields are looked at when somebody asks for them, which not all do.
+class Fields:
+    """Header lines that were found good, looked at when somebody asks, which not all do."""
+
+    __slots__ = ("_headers", "_text")
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._headers: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Names in lower case to values; a field sent twice is joined with a comma."""
+        if self._headers is None:
+            self._headers = _headers_of(self._text)
+        return self._headers
+
+    @property
+    def etag(self) -> str:
+        """The field of that name, without the trouble of looking at all others; empty if there is none."""
+        match = _ETAG(self._text)
+        return "" if match is None else match[1].rstrip(b"\t ").decode("latin-1")
+
+
+class Head(Fields):
+    """The head of one response.
 
     Attributes:
         status: The status code, 100 to 599.
@@ -54,25 +77,17 @@ class Head:
         plain: It has no Content-Range and no checksum.
     """
 
-    __slots__ = ("_fields", "_headers", "chunked", "keep_alive", "length", "plain", "status")
+    __slots__ = ("chunked", "keep_alive", "length", "plain", "status")
 
     def __init__(
         self, status: int, fields: bytes, length: int | None, chunked: bool, keep_alive: bool, plain: bool
     ) -> None:
+        super().__init__(fields)
         self.status = status
         self.length = length
         self.chunked = chunked
         self.keep_alive = keep_alive
         self.plain = plain
-        self._fields = fields
-        self._headers: dict[str, str] | None = None
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Names in lower case to values; a field sent twice is joined with a comma."""
-        if self._headers is None:
-            self._headers = _headers_of(self._fields)
-        return self._headers
 
 
 def request_head(method: str, target: str, lines: str) -> bytes:
@@ -135,29 +150,6 @@ def parse_head(data: bytes) -> Head:
         options = [option.strip(b"\t ") for option in connection.split(b",")]
         keep_alive = b"close" not in options and (keep_alive or b"keep-alive" in options)
     return Head(int(status), fields, length, coding is not None, keep_alive, plain)
-
-
-class Fields:
-    """A head that was found good, as headers for whoever asks."""
-
-    __slots__ = ("_headers", "_text")
-
-    def __init__(self, text: bytes) -> None:
-        self._text = text
-        self._headers: dict[str, str] | None = None
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Names in lower case to values."""
-        if self._headers is None:
-            self._headers = _headers_of(self._text)
-        return self._headers
-
-    @property
-    def etag(self) -> str:
-        """The field of that name, without the trouble of looking at all others; empty if there is none."""
-        match = _ETAG(self._text)
-        return "" if match is None else match[1].rstrip(b"\t ").decode("latin-1")
 
 
 def split_plain(data: bytearray, view: memoryview, count: int) -> tuple[Fields, bytes] | None:

@@ -179,7 +179,7 @@ class Response:
     def etag(self) -> str:
         """The ETag as it was sent; empty if there is none."""
         found = self._headers
-        return found.etag if type(found) is Fields else self.headers.get("etag", "")
+        return found.etag if isinstance(found, Fields) else self.headers.get("etag", "")
 
     @property
     def code(self) -> str:

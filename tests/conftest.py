@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 from collections.abc import Generator, Iterator
 
 # Before anything imports botocore: the tests compare signatures with its own signer's, whose clock they
@@ -26,8 +27,13 @@ settings.load_profile("s3kv")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep standard error as it is now: pytest captures the descriptor while a test runs."""
+    """Keep standard error as it is now: pytest captures the descriptor while a test runs.
+
+    And have Ctrl-C mean something, which shells take away from what they run in the background.
+    """
     config.stash[_STDERR] = os.dup(2)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -50,19 +50,22 @@ def test_what_goes_wrong_once_is_made_up_for(job: Job, bench: Bench) -> None:
     """Whichever request it hits: the same result, the same objects, and nothing is carried out twice."""
     after = job.before if job.after is None else job.after
     bench.count(job)
-    hits, wrong = [], []
+    missed, wrong = [], []
     for place in places(bench.count(job)):
         for fault in PASSING:
-            hit = bench.proxy.inject(fault, skip=place)
-            try:
-                result = bench.run(job)
-            except s3kv.S3KVError as error:
-                result = error
-            bench.proxy.clear()
-            hits.append(hit.hits)
-            if not hit.hits:
-                # What goes on in parallel may need one request less.
+            # What goes on in parallel may need fewer requests than it did: then one before that is hit.
+            for skip in range(place, -1, -1):
+                hit = bench.proxy.inject(fault, skip=skip)
+                try:
+                    result = bench.run(job)
+                except s3kv.S3KVError as error:
+                    result = error
+                bench.proxy.clear()
+                if hit.hits:
+                    break
                 assert result == job.result
+            else:
+                missed.append((place, fault))
                 continue
             # An upload whose id was lost with the answer cannot be found again.
             lost = next(seen.operation for seen in reversed(bench.proxy.requests) if seen.fault is fault)
@@ -75,4 +78,4 @@ def test_what_goes_wrong_once_is_made_up_for(job: Job, bench: Bench) -> None:
             ):
                 wrong.append((place, fault, result))
     assert not wrong
-    assert sum(hits) > 0.5 * len(hits)
+    assert not missed

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import NamedTuple
 
-# From so many bytes on, a thread of its own waits for a body.
-LARGE = 1024 * 1024
+# From so many bytes on, a thread of its own waits for a body: below, one thread takes those of all faster.
+LARGE = 2 * 1024 * 1024
 # Below this, joining the received pieces costs less than the set-up.
 FRESH = 128 * 1024
 
 # PyBUF_WRITE
 _WRITABLE = 0x200
+# The most that glibc keeps for the next who needs memory, instead of giving it back to the system.
+# https://man7.org/linux/man-pages/man3/mallopt.3.html (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD)
+_KEPT = 32 * 1024 * 1024 - 64 * 1024
+
+# Mutable state: memory was taken before, so that the allocator knows by now that large pieces come and go.
+_known = False
 
 
 class FreshBytes:
@@ -38,6 +45,7 @@ class FreshBytes:
         make = ctypes.pythonapi.PyBytes_FromStringAndSize
         make.restype = ctypes.py_object
         make.argtypes = [ctypes.c_char_p, ctypes.c_ssize_t]
+        _get_known(make)
         locate = ctypes.pythonapi.PyBytes_AsString
         locate.restype = ctypes.c_void_p
         locate.argtypes = [ctypes.py_object]
@@ -55,6 +63,17 @@ class FreshBytes:
         if offset + len(piece) > len(self.data):
             raise ValueError("the piece does not fit")
         self.view[offset : offset + len(piece)] = piece
+
+
+def _get_known(make: Callable[[None, int], object]) -> None:
+    """Have the allocator keep large pieces that are freed: the system would have to clear their pages again.
+
+    It adapts to the largest piece that it has seen come and go, so it is shown one, which nobody writes to.
+    """
+    global _known
+    if not _known:
+        _known = True
+        make(None, _KEPT)
 
 
 class Room(NamedTuple):

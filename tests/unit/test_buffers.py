@@ -6,6 +6,8 @@ import array
 import gc
 import hashlib
 import mmap
+import platform
+import subprocess
 import sys
 import weakref
 from collections.abc import Callable
@@ -200,3 +202,36 @@ def test_a_file_mapped_for_reading_only_is_a_type_error(tmp_path: Path) -> None:
         pytest.raises(TypeError, match="writable"),
     ):
         writable(mapped)
+
+
+TAKE_AND_FREE = """
+import resource, threading
+from s3kv import buffers
+
+def rounds(count):
+    for _ in range(count):
+        pieces = [buffers.FreshBytes(1 << 20, b"") for _ in range(10)]
+        for piece in pieces:
+            piece.view[::4096] = bytes(256)
+        del piece
+        pieces.clear()
+
+def work():
+    rounds(3)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    rounds(10)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators have other ways")
+def test_memory_that_was_freed_is_used_again() -> None:
+    """It need not be taken from the system, page by page, for every body anew."""
+    done = subprocess.run(
+        [sys.executable, "-c", TAKE_AND_FREE], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert int(done.stdout) < 10 * 10 * 256 / 10

@@ -66,7 +66,7 @@ class FreshBytes:
 
 
 def _get_known(make: Callable[[None, int], object]) -> None:
-    """Have the allocator keep large pieces that are freed: the system would have to clear their pages again.
+    """Have the allocator keep large pieces that are freed: the system would clear their pages again.
 
     It adapts to the largest piece that it has seen come and go, so it is shown one, which nobody writes to.
     """

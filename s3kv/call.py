@@ -30,7 +30,7 @@ class Call:
         attempts: How many times a request was sent for this operation.
         begun: What the first attempt was sent with, if that was done ahead of the request's life, which
             takes it from here; None for nothing.
-        uncertain: The store may have carried out a request whose answer was lost.
+        uncertain: How many requests the store may have carried out although their answers were lost.
         cancelled: The caller no longer waits for the result.
         stop: Why the operation must not go on; None as long as it may.
     """
@@ -55,7 +55,7 @@ class Call:
         self.deadline = None if timeout is None else started + timeout
         self.attempts = 0
         self.begun: Any = None
-        self.uncertain = False
+        self.uncertain = 0
         self.cancelled = False
         self.stop: Exception | None = None
         self._waiting: Abortable | None = None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import unquote_plus
 
 from .errors import MalformedResponse
 from .etag import quoted
+from .timestamps import parse_iso_date
 from .xml import parse
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -75,3 +78,56 @@ def parse_completed(data: bytes, parts: Sequence[str]) -> str:
             raise
     joined = bytes.fromhex("".join(digest[1] for digest in digests if digest))
     return f'"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"'
+
+
+class UnderWay(NamedTuple):
+    """An upload that is neither completed nor aborted.
+
+    Attributes:
+        key: The full key.
+        upload: Its id.
+        initiator: Whoever began it; empty where the store does not say.
+        initiated: When, in seconds since the epoch by the store's clock; None where it does not say.
+    """
+
+    key: str
+    upload: str
+    initiator: str
+    initiated: float | None
+
+
+def parse_uploads(data: bytes) -> tuple[list[UnderWay], bool]:
+    """The uploads in the answer to ListMultipartUploads, and whether there are more.
+
+    Raises:
+        MalformedResponse: it is no such answer.
+    """
+    root = parse(data)
+    if root.name != "ListMultipartUploadsResult":
+        raise MalformedResponse(f"the answer is <{root.name[:60]}>, not a list of uploads")
+    encoded = root.value("EncodingType").strip() == "url"
+    found = []
+    for upload in root.find_all("Upload"):
+        key, initiator = upload.value("Key"), upload.find("Initiator")
+        initiated = parse_iso_date(upload.value("Initiated").strip())
+        found.append(
+            UnderWay(
+                unquote_plus(key, errors="surrogateescape") if encoded else key,
+                upload.value("UploadId").strip(),
+                "" if initiator is None else initiator.value("ID").strip(),
+                None if initiated is None else initiated.timestamp(),
+            )
+        )
+    return found, root.value("IsTruncated").strip() == "true"
+
+
+def has_parts(data: bytes) -> bool:
+    """Whether there is a part in the answer to ListParts.
+
+    Raises:
+        MalformedResponse: it is no such answer.
+    """
+    root = parse(data)
+    if root.name != "ListPartsResult":
+        raise MalformedResponse(f"the answer is <{root.name[:60]}>, not a list of parts")
+    return root.find("Part") is not None

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from .core import Core
-from .errors import ServiceError
+from .errors import DeadlineExceeded, RetriesExhausted, ServiceError, StoreClosed
 from .messages import Pairs
+from .operations.begin_upload import Begun, begin_upload, forget_lost
 from .operations.conditional_write import Refused
 from .operations.conditions import WRITE_ID_HEADER, new_write_id
 from .operations.multipart import (
     MAX_PARTS,
     abort_upload,
     complete_upload,
-    create_upload,
 )
 from .operations.pause import pause
 from .pipeline.batch import Entry
@@ -132,19 +132,62 @@ def _write_once(
     target: Target, parts: Parts, headers: Pairs, condition: StorageGeneration | None, certain: bool
 ) -> TimestampedStorageGeneration | Refused:
     write_id = new_write_id()
-    upload: str = target.run(create_upload, (*headers, (WRITE_ID_HEADER, write_id)))
+    begun: Begun
+    with begun_or_forgotten(target.core, target.name, target.full):
+        begun = target.run(begin_upload, (*headers, (WRITE_ID_HEADER, write_id)))
+    upload = begun.upload
     try:
         etags = _send(target, parts, upload)
         parts.check()
+        if begun.lost:
+            forget_lost_ones(target.core, target.name, target.full, begun, target.left)
         outcome: TimestampedStorageGeneration | Refused = target.run(
             complete_upload, upload, etags, condition, write_id, certain
         )
     except BaseException as error:
+        if begun.lost:
+            forget_lost_ones(target.core, target.name, target.full, begun, 0)
         _abort(target, upload, at_once=not isinstance(error, Exception))
         raise
     if isinstance(outcome, Refused):
         _abort(target, upload)
     return outcome
+
+
+@contextmanager
+def begun_or_forgotten(core: Core, name: str, full: str) -> Iterator[None]:
+    """Where an upload is begun: if the answer is not waited for to its end, have the store forget it.
+
+    Args:
+        core: The bucket.
+        name: The key relative to the store.
+        full: The full key.
+    """
+    since = core.clock.monotonic()
+    try:
+        yield
+    except BaseException as error:
+        interrupted = not isinstance(error, Exception)
+        if interrupted or isinstance(error, (DeadlineExceeded, RetriesExhausted, StoreClosed)):
+            # Before each attempt, there may have been a free one, on a connection that was closed already.
+            lost = 2 * (getattr(error, "attempts", None) or 1)
+            begun = Begun("", lost, since, core.clock.monotonic())
+            forget_lost_ones(core, name, full, begun, 0 if interrupted else _PATIENCE)
+        raise
+
+
+def forget_lost_ones(core: Core, name: str, full: str, begun: Begun, patience: float) -> None:
+    """Have the store forget what was begun, but of which no answer came; see :func:`forget_lost`.
+
+    Args:
+        core: The bucket.
+        name: The key relative to the store.
+        full: The full key.
+        begun: What is known of it.
+        patience: Seconds to wait for that at most.
+    """
+    task = core.aside(forget_lost, name, _ABORT_SOON, full, begun)
+    task.done.acquire(timeout=min(_ABORT_SOON, patience))
 
 
 def _send(target: Target, parts: Parts, upload: str) -> list[str]:

@@ -14,6 +14,7 @@ from ..errors import DeadlineExceeded
 from ..executor import LISTEN
 from ..keys import check_key
 from ..messages import Body, Pairs
+from ..operations.begin_upload import Begun, begin_upload
 from ..operations.conditional_write import Refused
 from ..operations.conditions import WRITE_ID_HEADER, new_write_id
 from ..operations.copy import part_headers
@@ -22,10 +23,9 @@ from ..operations.multipart import (
     abort_upload,
     complete_upload,
     copy_part,
-    create_upload,
     upload_part,
 )
-from ..parts import IN_FLIGHT
+from ..parts import IN_FLIGHT, begun_or_forgotten, forget_lost_ones
 from ..pipeline.operation import Operation
 from ..single import demanded
 from ..store import Store
@@ -70,7 +70,9 @@ class Upload:
         self._etags: list[str] = []
         self._over = False
         self._process = os.getpid()
-        self._upload: str = self._run(create_upload, (*headers, (WRITE_ID_HEADER, self._write_id)))
+        with begun_or_forgotten(store._core, key, self._full):
+            self._started: Begun = self._run(begin_upload, (*headers, (WRITE_ID_HEADER, self._write_id)))
+        self._upload = self._started.upload
         _begun.add(self)
 
     @property
@@ -121,6 +123,7 @@ class Upload:
         """
         while self._under_way:
             self._wait_for_the_first()
+        self._forget_lost_ones(_ABORT_SOON)
         outcome: TimestampedStorageGeneration | Refused = self._run(
             complete_upload, self._upload, self._etags, condition, self._write_id
         )
@@ -146,7 +149,12 @@ class Upload:
         self._over = True
         for part in self._under_way:
             part.call.cancel()
+        self._forget_lost_ones(0)
         return self._store._core.aside(abort_upload, self._key, patience, self._full, self._upload)
+
+    def _forget_lost_ones(self, patience: float) -> None:
+        if self._started.lost:
+            forget_lost_ones(self._store._core, self._key, self._full, self._started, patience)
 
     def _begin(self, operation: Any, *arguments: Any) -> None:
         number = self.next_number

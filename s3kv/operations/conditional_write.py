@@ -125,7 +125,7 @@ def write_if(
     time = resources.clock.time()
     deciding = Deciding.HEADERS if condition is None else resources.deciding
     looked = deciding is Deciding.HEADERS
-    call.uncertain = False
+    call.uncertain = 0
     for _ in range(max(2, resources.policy.max_retries)):
         if not looked:
             call.operation = write.operation
@@ -134,7 +134,7 @@ def write_if(
                 return Refused(_refusal(resources, call, write.operation, condition), time)
             looked = True
             # Whatever became of the look, nothing has been written.
-            call.uncertain = False
+            call.uncertain = 0
         rgw = resources.memory.rgw
         silent = condition is None or deciding is Deciding.LOOK
         told = () if silent or condition is None else condition_headers(condition, rgw=rgw)
@@ -168,7 +168,7 @@ def write_if(
         if not refused:
             raise failure
         # As if nothing had been sent yet.
-        call.uncertain = False
+        call.uncertain = 0
     raise outcome_unknown(resources, call, "the store contradicts itself")
 
 
@@ -189,7 +189,7 @@ def delete_if(resources: Resources, call: Call, key: str, condition: StorageGene
     time = resources.clock.time()
     deciding = Deciding.LOOK if condition == NO_VALUE else resources.deciding
     looked = deciding is Deciding.HEADERS
-    call.uncertain = False
+    call.uncertain = 0
     for _ in range(max(2, resources.policy.max_retries)):
         if not looked:
             call.operation = "DeleteObject"
@@ -199,7 +199,7 @@ def delete_if(resources: Resources, call: Call, key: str, condition: StorageGene
             if condition == NO_VALUE:
                 return TimestampedStorageGeneration(NO_VALUE, time)
             looked = True
-            call.uncertain = False
+            call.uncertain = 0
         told = () if deciding is Deciding.LOOK else condition_headers(condition)
         request = Request("DeleteObject", "DELETE", key, headers=told)
         response = yield from _answered(request, resources, call)
@@ -222,7 +222,7 @@ def delete_if(resources: Resources, call: Call, key: str, condition: StorageGene
             raise outcome_unknown(resources, call, "another version of the object is there by now")
         if not refused:
             raise failure
-        call.uncertain = False
+        call.uncertain = 0
     raise outcome_unknown(resources, call, "the store contradicts itself")
 
 
@@ -246,7 +246,7 @@ def _answered(
 
 def _met_itself(failure: S3KVError, call: Call) -> bool:
     """Whether the other write that one met may be its own earlier attempt."""
-    return failure.status == 409 and call.uncertain
+    return failure.status == 409 and call.uncertain > 0
 
 
 def _refused(response: Response, codes: frozenset[str] = frozenset({"NoSuchKey"})) -> bool:

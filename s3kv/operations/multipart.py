@@ -20,6 +20,7 @@ from ..pipeline.outcome import describe, service_error
 from ..values import StorageGeneration
 from .conditional_write import Outcome, Refused, Write, write_if
 from .conditions import look
+from .known_uploads import KNOWN
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 MAX_PARTS = 10_000
@@ -140,6 +141,7 @@ def complete_upload(
         traces=frozenset({"NoSuchUpload"}),
     )
     outcome = yield from write_if(resources, call, key, write, condition, write_id, certain)
+    KNOWN.discard(upload)
     place = resources.endpoint
     if isinstance(outcome, Refused) or (place is not None and place.aws):
         return outcome
@@ -163,6 +165,7 @@ def abort_upload(resources: Resources, call: Call, key: str, upload: str) -> Gen
     Raises:
         S3KVError: the store refused, or did not answer.
     """
+    KNOWN.discard(upload)
     request = Request("AbortMultipartUpload", "DELETE", key, (("uploadId", upload),))
     response = yield from live(request, resources, call)
     if response.status not in (200, 202, 204, 404):

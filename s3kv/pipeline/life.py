@@ -254,7 +254,7 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                         adaptive.pass_on()
             except TransportError as failure:
                 if failure.sent:
-                    call.uncertain = True
+                    call.uncertain += 1
                 if failure.reason == "connect" and began is None:
                     began = clock.monotonic()
                 decision = decide(
@@ -344,7 +344,7 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
                 if wants_less(status, response.error.code):
                     adaptive.refused(epoch)
                 if may_have_acted(status, response.error.code):
-                    call.uncertain = True
+                    call.uncertain += 1
                 error = service_error(response, request, call, clock.monotonic())
             fresh = False
             if decision.end is not None:

@@ -15,10 +15,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import formatdate
+from urllib.parse import parse_qs, quote, unquote
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import s3kv
 from tests.wire.scripted import (
@@ -106,11 +110,15 @@ class Upload:
         key: The key of the object to be.
         headers: What that is to be stored with.
         parts: The bytes and the ETag of each part that has come.
+        initiated: When it was begun, in seconds since the epoch.
+        initiator: By whom.
     """
 
     key: str
     headers: tuple[str, ...]
     parts: dict[int, tuple[bytes, str]]
+    initiated: float = field(default_factory=time.time)
+    initiator: str = "we"
 
 
 def operation_of(request: Recorded) -> str:
@@ -118,7 +126,9 @@ def operation_of(request: Recorded) -> str:
     query = parse_qs(request.query, keep_blank_values=True)
     copy = "Copy" if request.header("x-amz-copy-source") is not None else ""
     if "uploads" in query:
-        return "CreateMultipartUpload"
+        return "CreateMultipartUpload" if request.method == "POST" else "ListMultipartUploads"
+    if "uploadId" in query and request.method == "GET":
+        return "ListParts"
     if "partNumber" in query:
         return f"UploadPart{copy}"
     if "uploadId" in query:
@@ -224,6 +234,8 @@ class MemoryS3(Step):
             return self._refusal(request, 404, "NoSuchBucket")
         if operation == "CreateMultipartUpload":
             return self._begin(request, key)
+        if operation == "ListMultipartUploads":
+            return self._under_way(request)
         upload = self.uploads.get(upload_of(request))
         if upload_of(request) and upload is None:
             return self._refusal(request, 404, "NoSuchUpload")
@@ -231,6 +243,9 @@ class MemoryS3(Step):
             del self.uploads[upload_of(request)]
             self.aborted.append(upload_of(request))
             return answer(204)
+        if operation == "ListParts" and upload is not None:
+            shown = "".join(f"<Part><PartNumber>{number}</PartNumber></Part>" for number in upload.parts)
+            return _document("ListPartsResult", shown, *self.extra)
         if upload is not None and part_of(request):
             return self._part(request, upload)
         found = self.objects.get(key)
@@ -262,8 +277,25 @@ class MemoryS3(Step):
         # An id may have anything in it.
         upload = f"upload {self._begun}&<+/=>"
         self.uploads[upload] = Upload(key, _kept(request), {})
-        shown = upload.replace("&", "&amp;").replace("<", "&lt;")
+        shown = escape(upload)
         return _document("InitiateMultipartUploadResult", f"<UploadId>{shown}</UploadId>", *self.extra)
+
+    def _under_way(self, request: Recorded) -> bytes:
+        query = parse_qs(request.query)
+        prefix, encoded = query.get("prefix", [""])[0], "encoding-type" in query
+        shown = "<EncodingType>url</EncodingType>" if encoded else ""
+        for number, upload in self.uploads.items():
+            if upload.key.startswith(prefix):
+                when = datetime.fromtimestamp(upload.initiated, timezone.utc)
+                initiated = f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03}Z"
+                shown += (
+                    f"<Upload><Key>{quote(upload.key) if encoded else escape(upload.key)}</Key>"
+                    f"<UploadId>{escape(number)}</UploadId>"
+                    f"<Initiator><ID>{upload.initiator}</ID></Initiator>"
+                    f"<Initiated>{initiated}</Initiated></Upload>"
+                )
+        date = f"Date: {formatdate(time.time(), usegmt=True)}"
+        return _document("ListMultipartUploadsResult", shown, date, *self.extra)
 
     def _part(self, request: Recorded, upload: Upload) -> bytes:
         number, value = part_of(request), request.body

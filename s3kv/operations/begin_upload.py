@@ -1,0 +1,104 @@
+"""Beginning a multipart upload, and having the store forget what an attempt began whose answer was lost.
+
+Whoever does not get the answer to CreateMultipartUpload does not know the id of the upload that the store
+may have begun, and will keep. S3 tells of an upload its key, who began it and when, and nothing that they
+have chosen. So one is taken for a lost one only if it can hardly be anybody else's: of the same key and the
+same initiator, begun while it was asked for, without a part, unknown to this process; and only if there are
+no more of them than answers were lost.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+from ..call import Call
+from ..messages import Pairs, Request
+from ..multipart_xml import UnderWay, has_parts, parse_uploads
+from ..pipeline.life import Effect, Resources, live
+from ..timestamps import parse_http_date
+from .known_uploads import KNOWN
+from .multipart import abort_upload, create_upload
+
+# Seconds by which two of a store's times may be off: some cut off fractions, and Date always does.
+_BLUR = 1.0
+
+
+class Begun(NamedTuple):
+    """An upload, and those that may have been begun besides.
+
+    Attributes:
+        upload: Its id; empty where no answer told one.
+        lost: How many answers were lost at most.
+        since: Monotonic time of the first attempt, in seconds.
+        until: The same of the answer, or of when nobody waited for one any more.
+    """
+
+    upload: str
+    lost: int
+    since: float
+    until: float
+
+
+def begin_upload(
+    resources: Resources, call: Call, key: str, headers: Pairs
+) -> Generator[Effect, Any, Begun]:
+    """Begin an upload.
+
+    Args:
+        key: The full key.
+        headers: What the object is to be stored with.
+
+    Raises:
+        S3KVError: the store refused, or did not answer.
+    """
+    clock = resources.clock
+    since = clock.monotonic()
+    call.uncertain = 0
+    with KNOWN.asking(key):
+        upload: str = yield from create_upload(resources, call, key, headers)
+        KNOWN.add(upload)
+    return Begun(upload, call.uncertain, since, clock.monotonic())
+
+
+def forget_lost(resources: Resources, call: Call, key: str, begun: Begun) -> Generator[Effect, Any, None]:
+    """Abort the uploads that may have been begun, but of which no answer came.
+
+    Args:
+        key: The full key.
+        begun: What is known of it.
+
+    Raises:
+        S3KVError: the store refused, or did not answer.
+    """
+    query = (("encoding-type", "url"), ("prefix", key), ("uploads", ""))
+    response = yield from live(Request("ListMultipartUploads", "GET", None, query), resources, call)
+    if response.status != 200:
+        return
+    uploads, truncated = parse_uploads(response.body)
+    uploads = [found for found in uploads if found.key == key]
+    own = next((found for found in uploads if found.upload == begun.upload), None)
+    if own is not None and own.initiated is not None:
+        latest = own.initiated
+    elif (date := parse_http_date(response.headers.get("date"))) is not None:
+        latest = date.timestamp() - (resources.clock.monotonic() - begun.until) + _BLUR
+    else:
+        return
+    earliest = latest - (begun.until - begun.since) - 2 * _BLUR
+    lost = [found for found in uploads if found is not own and _may_be_lost(found, own, earliest, latest)]
+    if truncated or len(lost) > begun.lost or KNOWN.asked(key):
+        # Some of them are somebody's.
+        return
+    for found in lost:
+        parts = (("max-parts", "1"), ("uploadId", found.upload))
+        response = yield from live(Request("ListParts", "GET", key, parts), resources, call)
+        if response.status == 200 and not has_parts(response.body):
+            yield from abort_upload(resources, call, key, found.upload)
+
+
+def _may_be_lost(found: UnderWay, own: UnderWay | None, earliest: float, latest: float) -> bool:
+    if found.upload in KNOWN or found.initiated is None or not earliest <= found.initiated <= latest:
+        return False
+    return own is None or found.initiator == own.initiator

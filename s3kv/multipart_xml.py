@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
-from urllib.parse import unquote_plus
 
 from .errors import MalformedResponse
 from .etag import quoted
@@ -97,7 +96,7 @@ class UnderWay(NamedTuple):
 
 
 def parse_uploads(data: bytes) -> tuple[list[UnderWay], bool]:
-    """The uploads in the answer to ListMultipartUploads, and whether there are more.
+    """The uploads in the answer to ListMultipartUploads, keys not encoded, and whether there are more.
 
     Raises:
         MalformedResponse: it is no such answer.
@@ -105,14 +104,13 @@ def parse_uploads(data: bytes) -> tuple[list[UnderWay], bool]:
     root = parse(data)
     if root.name != "ListMultipartUploadsResult":
         raise MalformedResponse(f"the answer is <{root.name[:60]}>, not a list of uploads")
-    encoded = root.value("EncodingType").strip() == "url"
     found = []
     for upload in root.find_all("Upload"):
-        key, initiator = upload.value("Key"), upload.find("Initiator")
+        initiator = upload.find("Initiator")
         initiated = parse_iso_date(upload.value("Initiated").strip())
         found.append(
             UnderWay(
-                unquote_plus(key, errors="surrogateescape") if encoded else key,
+                upload.value("Key"),
                 upload.value("UploadId").strip(),
                 "" if initiator is None else initiator.value("ID").strip(),
                 None if initiated is None else initiated.timestamp(),
@@ -128,6 +126,7 @@ def has_parts(data: bytes) -> bool:
         MalformedResponse: it is no such answer.
     """
     root = parse(data)
-    if root.name != "ListPartsResult":
+    # moto's is a ListPartsResponse.
+    if not root.name.startswith("ListParts"):
         raise MalformedResponse(f"the answer is <{root.name[:60]}>, not a list of parts")
     return root.find("Part") is not None

@@ -73,7 +73,8 @@ def forget_lost(resources: Resources, call: Call, key: str, begun: Begun) -> Gen
     Raises:
         S3KVError: the store refused, or did not answer.
     """
-    query = (("encoding-type", "url"), ("prefix", key), ("uploads", ""))
+    # Not url-encoded: SeaweedFS only says so, and RADOS Gateway does so without a word.
+    query = (("prefix", key), ("uploads", ""))
     response = yield from live(Request("ListMultipartUploads", "GET", None, query), resources, call)
     if response.status != 200:
         return

@@ -6,6 +6,7 @@ import io
 import os
 import random
 import threading
+import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 import s3kv
 from s3kv import StorageGeneration
+from s3kv.testing import DropResponse, FaultProxy
 from tests.contract.behind import Behind
 
 feature = pytest.mark.feature
@@ -137,6 +139,23 @@ def test_a_file_that_cannot_be_read_leaves_nothing(
         store.put("key", Pipe(noise(20 * MIB), fails_at=at))
     assert behind.get(store, "key") == b"old"
     assert uploads(raw, store) == []
+
+
+@feature("multipart-initiated")
+def test_an_upload_whose_id_was_lost_is_forgotten(
+    open_store: OpenStore, credentials: None, server: Any, raw: Any, behind: Behind, small: None
+) -> None:
+    """One that was begun by a request whose answer never came; the others for the same key stay."""
+    with FaultProxy(server.info.endpoint) as proxy:
+        store = open_store(endpoint=proxy.endpoint, s3_request_retries={"initial_delay": "10ms"})
+        other = raw.create_multipart_upload(Bucket=store.bucket, Key=f"{store.path}key")["UploadId"]
+        # Of two that were begun in the same second nobody could tell.
+        time.sleep(3)
+        proxy.inject(DropResponse(), operation="CreateMultipartUpload")
+        store.put("key", noise(LARGE))
+        assert proxy.requests[0].operation == proxy.requests[1].operation == "CreateMultipartUpload"
+    assert behind.get(store, "key") == noise(LARGE)
+    assert [upload["UploadId"] for upload in uploads(raw, store)] == [other]
 
 
 def test_a_text_file_is_refused(store: s3kv.Store, behind: Behind) -> None:

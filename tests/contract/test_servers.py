@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import sys
+import time
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote
@@ -623,6 +624,20 @@ def test_an_upload_can_be_forgotten(direct: Direct, path: str) -> None:
     answer = upload.complete()
     assert (answer.status, answer.code) == (404, "NoSuchUpload")
     assert direct.keys(prefix=path) == []
+
+
+@feature("multipart-initiated")
+def test_a_list_of_uploads_tells_when_each_was_begun(direct: Direct, path: str) -> None:
+    """To the second at least."""
+    upload = InParts(direct, path + "key")
+    before = time.time()
+    try:
+        answer = direct.send("GET", "", query=[("prefix", path), ("uploads", "")])
+        told = answer.xml().findtext("{*}Upload/{*}Initiated")
+        assert told is not None
+        assert abs(datetime.fromisoformat(told.replace("Z", "+00:00")).timestamp() - before) < 3
+    finally:
+        upload.abort()
 
 
 @feature("multipart-if-none-match")

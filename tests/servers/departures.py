@@ -105,6 +105,7 @@ BEHAVIOURS: Final = MappingProxyType(
         "multipart-etag": "The ETag of such an object is the MD5 of the parts' MD5s and their number.",
         "multipart-etag-told": "Completing an upload tells the ETag of the object.",
         "multipart-abort": "An aborted upload leaves nothing, and completing it is 404 NoSuchUpload.",
+        "multipart-initiated": "A list of uploads tells when each was begun.",
         "multipart-if-none-match": "Completing an upload with If-None-Match: * for a key that exists is "
         "412 and writes nothing.",
         "multipart-if-match": "Completing an upload with If-Match and another ETag than the object's is "
@@ -147,6 +148,7 @@ DEPARTURES: dict[str, dict[str, str]] = {
         "copy-source-if-match": "moto ignores x-amz-copy-source-if-match, and copies.",
         "copy-if-none-match": "moto ignores If-None-Match of a copy, and overwrites.",
         "multipart-abort": "moto answers the completion of an aborted upload with 500 and HTML.",
+        "multipart-initiated": "moto says of every upload that it was begun in 2010.",
         "multipart-if-match": "moto ignores If-Match of a completion, and overwrites.",
     },
     "seaweedfs": {

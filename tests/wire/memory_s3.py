@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import formatdate
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -282,14 +282,14 @@ class MemoryS3(Step):
 
     def _under_way(self, request: Recorded) -> bytes:
         query = parse_qs(request.query)
-        prefix, encoded = query.get("prefix", [""])[0], "encoding-type" in query
-        shown = "<EncodingType>url</EncodingType>" if encoded else ""
+        prefix = query.get("prefix", [""])[0]
+        shown = ""
         for number, upload in self.uploads.items():
             if upload.key.startswith(prefix):
                 when = datetime.fromtimestamp(upload.initiated, timezone.utc)
                 initiated = f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond // 1000:03}Z"
                 shown += (
-                    f"<Upload><Key>{quote(upload.key) if encoded else escape(upload.key)}</Key>"
+                    f"<Upload><Key>{escape(upload.key)}</Key>"
                     f"<UploadId>{escape(number)}</UploadId>"
                     f"<Initiator><ID>{upload.initiator}</ID></Initiator>"
                     f"<Initiated>{initiated}</Initiated></Upload>"

@@ -71,6 +71,11 @@ class Call:
         """Say that the wait is over."""
         self._waiting = None
 
+    def moved(self) -> int:
+        """How many bytes have gone both ways over the connection it waits on; 0 where that is unknown."""
+        count = getattr(self._waiting, "moved", None)
+        return 0 if count is None else int(count())
+
     def cancel(self) -> None:
         """Stop the operation: nobody waits for it any more."""
         self.cancelled = True

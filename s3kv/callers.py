@@ -6,20 +6,26 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import forksafe
+from . import exitsafe, forksafe
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
 
+# The methods whose work would be missed.
+WRITES = frozenset({"copy", "delete", "download", "modify", "put", "upload", "write"})
+
+
 class Callers:
     """A pool of threads, none of which is a worker: they may wait for what workers do.
 
-    Mutable state: ``_pool``, made under ``_lock`` when it is first needed, and ``_closed``.
+    Mutable state: ``_pool``, made under ``_lock`` when it is first needed, and ``_closed``; ``_promised``,
+    the futures that have not ended, and whether they write, changed by single steps of the interpreter.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._promised: dict[Future[Any], bool] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._closed = False
         forksafe.register(self)
@@ -38,7 +44,11 @@ class Callers:
                     from concurrent.futures import ThreadPoolExecutor
 
                     self._pool = ThreadPoolExecutor(count, thread_name_prefix="s3kv-caller")
-                return self._pool.submit(function, *arguments, **options)
+                    exitsafe.promise(self)
+                promised = self._pool.submit(function, *arguments, **options)
+                self._promised[promised] = getattr(function, "__name__", "") in WRITES
+                promised.add_done_callback(self._kept)
+                return promised
         from concurrent.futures import Future
 
         future: Future[Any] = Future()
@@ -47,6 +57,13 @@ class Callers:
         except Exception as error:
             future.set_exception(error)
         return future
+
+    def promised(self) -> dict[Future[Any], bool]:
+        """The futures that have not ended, and whether they write."""
+        return dict(self._promised)
+
+    def _kept(self, future: Future[Any]) -> None:
+        self._promised.pop(future, None)
 
     def close(self) -> None:
         """Let the threads end with what they have been given."""
@@ -59,4 +76,5 @@ class Callers:
     def after_fork(self) -> None:
         """Forget the parent's threads; the next call starts new ones."""
         self._lock = threading.Lock()
+        self._promised = {}
         self._pool = None

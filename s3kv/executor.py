@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import exitsafe, forksafe
 from .alarm import Alarm
 from .call import Call
-from .errors import DeadlineExceeded, SpecError
+from .errors import DeadlineExceeded, SpecError, StoreClosed
 from .pending import Pending
 
 if TYPE_CHECKING:
@@ -201,6 +201,8 @@ class RequestExecutor:
         self._alarm = Alarm(self._resume)
         # At exit, the only threads whose tasks are still carried out.
         self._callers: set[int | None] | None = None
+        # Later at exit, why none is carried out any more.
+        self._over: Exception | None = None
 
     # ---------------------------------------------------------------- callers
 
@@ -250,8 +252,11 @@ class RequestExecutor:
 
     def enqueue(self, task: Task) -> None:
         """Queue a task that is to be announced with others."""
-        if self._callers is not None and task.caller not in self._callers:
-            task.call.cancel()
+        if self._callers is not None:
+            if self._over is not None:
+                task.call.interrupt(self._over)
+            elif task.caller not in self._callers:
+                task.call.cancel()
         self.queue.append(task)
 
     def announce(self) -> None:
@@ -400,10 +405,25 @@ class RequestExecutor:
         Their callers are daemon threads, and wait until the interpreter stops them for good.
         """
         self._callers = callers
-        carried = [*self._running, *self._leader.carried(), *self._alarm.tasks(), *self._parked]
-        for task in [*self.queue, *self._slow, *carried]:
+        for task in self._tasks():
             if task.caller not in callers:
                 task.call.cancel()
+
+    def moved(self) -> int:
+        """A number that changes when bytes go over the wire for some task."""
+        return sum(task.call.moved() for task in self._tasks())
+
+    def give_up(self, why: str) -> None:
+        """Have all tasks end with an error that says why, now and from now on."""
+        self._callers = self._callers or set()
+        self._over = error = StoreClosed(f"given up: {why}")
+        for task in self._tasks():
+            task.call.interrupt(error)
+
+    def _tasks(self) -> list[Task]:
+        """All there are; those in the queue first, so that none takes the place of one that ends."""
+        carried = [*self._running, *self._leader.carried(), *self._alarm.tasks(), *self._parked]
+        return [*self.queue, *self._slow, *carried]
 
     def after_fork(self) -> None:
         """Forget the parent's threads; the next task starts new ones."""

@@ -31,6 +31,10 @@ class Futures:
     Callbacks may use the store, but must not wait for other futures. For many keys, batches such as
     :meth:`Store.get_many` are faster.
 
+    The interpreter's exit waits for those that have not ended, as long as there is progress: where a store
+    has not moved for 10 s (2 s if all of them only read), they end with :class:`~s3kv.StoreClosed`, and a
+    warning in the log says how many writes were given up.
+
     Example:
         >>> store.update(a=b"1", b=b"2")
         >>> pending = [store.futures.get(key) for key in ("a", "b")]

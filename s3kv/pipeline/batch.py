@@ -144,6 +144,9 @@ class Batch(Generic[T]):
             Whether somebody waits to be told of it. Who expects more may wait with that: to wake a thread
             for each single one costs more than what it then does.
         """
+        if entry.error is not None and entry.call.cancelled:
+            # Nobody wants it, or a daemon thread that is about to be stopped for good.
+            return False
         complete = self._complete
         complete.append(entry)
         if not self._asleep:

@@ -14,6 +14,7 @@ import ssl
 from time import monotonic
 
 from urllib3.util.connection import allowed_gai_family
+from urllib3.util.wait import wait_for_read, wait_for_write
 
 from .. import forksafe
 from ..call import Call
@@ -156,6 +157,23 @@ def _reach(sock: socket.socket, address: tuple[object, ...], seconds: float, cal
         raise
 
 
+def _shake_hands(sock: ssl.SSLSocket, seconds: float) -> None:
+    """Do the handshake of a socket that does not block."""
+    until = monotonic() + seconds
+    while True:
+        try:
+            # OpenSSL takes locks meanwhile, which a child would inherit: a fork waits for this step.
+            with forksafe.importing:
+                sock.do_handshake()
+            return
+        except ssl.SSLWantReadError:
+            ready = wait_for_read(sock, max(0.0, until - monotonic()))
+        except ssl.SSLWantWriteError:
+            ready = wait_for_write(sock, max(0.0, until - monotonic()))
+        if not ready:
+            raise TimeoutError
+
+
 def _wrap(
     sock: socket.socket,
     host: str,
@@ -168,11 +186,11 @@ def _wrap(
     try:
         if left <= 0:
             raise TimeoutError
-        sock.settimeout(left)
+        sock.settimeout(0)
         wrapped = context.wrap_socket(sock, server_hostname=host.rstrip("."), do_handshake_on_connect=False)
         _openings.sockets.add(wrapped)
         try:
-            wrapped.do_handshake()
+            _shake_hands(wrapped, left)
         except BaseException:
             wrapped.close()
             raise

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from .byterange import WHOLE
 from .errors import BatchError, InvalidKey, S3KVError
 from .keyrange import KeyRange
-from .keys import check_key, key_text
+from .keys import MAX_KEY_BYTES, check_key, key_text
 from .listings import Listings
 from .messages import Body
 from .operations.delete_many import MAX_KEYS, delete_objects
@@ -61,7 +61,8 @@ class Batches(Listings, Writing, Reading):
             True
         """
         errors: dict[str, Exception] = {}
-        results = dict(self._fetch(_once(keys), on_missing, errors, show_progress(progress, "get", keys)))
+        bar = show_progress(progress, "get", keys)
+        results = dict(self._fetch(keys, on_missing, errors, bar, once=True))
         if errors:
             raise failed("get", errors, results)
         return results
@@ -108,16 +109,25 @@ class Batches(Listings, Writing, Reading):
         bar: Progress,
         *,
         in_order: bool = False,
+        once: bool = False,
     ) -> Iterator[tuple[str, bytes]]:
-        """(key, bytes) of each object; what fails goes into ``errors``."""
+        """(key, bytes) of each object, once for each key if asked so; what fails goes into ``errors``."""
         _check_on_missing(on_missing)
         core, path, timeout = self._core, self._path, self._timeout
 
         def valid() -> Iterator[tuple[str, str]]:
+            seen: set[str] = set()
             for key in keys:
                 try:
-                    name = key_text(key)
-                    yield name, check_key(path, name)
+                    name = key if type(key) is str else key_text(key)
+                    if once:
+                        if name in seen:
+                            continue
+                        seen.add(name)
+                    full = path + name
+                    if not full.isascii() or not 0 < len(full) <= MAX_KEY_BYTES:
+                        full = check_key(path, name)
+                    yield name, full
                 except InvalidKey as error:
                     errors[_shown(key)] = error
 
@@ -144,11 +154,10 @@ class Batches(Listings, Writing, Reading):
                 found = entry.result
                 if entry.error is not None:
                     errors[name] = _ours(entry.error)
-                elif isinstance(found, Missing):
+                elif type(found) is Missing:
                     if on_missing == "raise":
                         errors[name] = found.error
                 else:
-                    assert isinstance(found, Found)
                     if found.rest:
                         found = self._read_rest(name, entry.item[1], found, errors, on_missing)
                         if found is None:
@@ -221,6 +230,12 @@ class Batches(Listings, Writing, Reading):
 
         def valid() -> Iterator[tuple[str, str, Body]]:
             for key, value in pairs:
+                if type(key) is str and type(value) is bytes and len(value) <= LARGE_VALUE:
+                    # Nearly all of them.
+                    full = path + key
+                    if full.isascii() and 0 < len(full) <= MAX_KEY_BYTES:
+                        yield key, full, value
+                        continue
                 if not isinstance(key, (str, bytes)):
                     key_text(key)
                 try:
@@ -277,7 +292,10 @@ class Batches(Listings, Writing, Reading):
                     active.discard(name)
                     # Where a pair that cannot be put came later, that is what counts.
                     if name not in spoilt:
-                        ended(name, entry.result, entry.error)
+                        if entry.error is None and not errors:
+                            results[name] = entry.result
+                        else:
+                            ended(name, entry.result, entry.error)
                     bar.step(len(entry.item[2]))
                 if not large:
                     break
@@ -422,18 +440,6 @@ def _about(error: Exception, key: str) -> Exception:
 def _check_on_missing(on_missing: object) -> None:
     if on_missing not in ("raise", "skip"):
         raise ValueError(f"on_missing is {on_missing!r}: allowed are 'raise' and 'skip'")
-
-
-def _once(keys: Iterable[str | bytes]) -> Iterator[str | bytes]:
-    """Every key when it comes for the first time."""
-    seen: set[str] = set()
-    for key in keys:
-        if not isinstance(key, (str, bytes)):
-            key_text(key)
-        name = _shown(key)
-        if name not in seen:
-            seen.add(name)
-            yield key
 
 
 def _shown(key: str | bytes) -> str:

@@ -11,6 +11,7 @@ import weakref
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import add
 
 from . import forksafe
 
@@ -153,6 +154,14 @@ class _Totals:
             for value in values:
                 buckets[bisect_left(_SECONDS, value)] += 1
 
+    def merge(self, other: _Totals) -> None:
+        """Add other sums to these."""
+        for name, count in other.counts.items():
+            self.counts[name] += count
+        for name, total in other.sums.items():
+            self.sums[name] += total
+            self.buckets[name] = list(map(add, self.buckets[name], other.buckets[name]))
+
 
 class Recorder:
     """Takes what one opened bucket's requests tell, and adds it up when somebody looks.
@@ -197,9 +206,10 @@ class Recorder:
         """Under the lock."""
         records = self._records
         # Others go on appending; what they append meanwhile is for the next time.
-        some = [records.popleft() for _ in range(len(records))]
-        self._totals.add(some)
-        _process.add(some)
+        some = _Totals()
+        some.add([records.popleft() for _ in range(len(records))])
+        self._totals.merge(some)
+        _process.merge(some)
 
     def metrics(self) -> Metrics:
         """All so far."""

@@ -54,7 +54,9 @@ def put_object(
 
 
 def _accept(response: Response, time: float) -> TimestampedStorageGeneration | None:
-    etag = quoted(response.etag) if response.status == 200 else ""
+    etag = response.etag if response.status == 200 else ""
+    if not etag[:1] == '"' == etag[-1:] or len(etag) < 2:
+        etag = quoted(etag)
     return TimestampedStorageGeneration(StorageGeneration(etag), time) if etag else None
 
 

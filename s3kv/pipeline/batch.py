@@ -176,7 +176,7 @@ class Batch(Generic[T]):
     def in_order(self) -> Iterator[Entry[T]]:
         """The operations that have ended, in the order of their items."""
         ended: set[Entry[T]] = set()
-        for entry in self._run(ended):
+        for entry in self._run(ended, keep=True):
             ended.add(entry)
             while self._outstanding and (first := next(iter(self._outstanding))) in ended:
                 ended.discard(first)
@@ -185,11 +185,10 @@ class Batch(Generic[T]):
 
     def __iter__(self) -> Iterator[Entry[T]]:
         """The operations that have ended, in the order in which they did."""
-        for entry in self._run(()):
-            del self._outstanding[entry]
-            yield entry
+        return self._run(())
 
-    def _run(self, ended: Container[Entry[T]]) -> Iterator[Entry[T]]:
+    def _run(self, ended: Container[Entry[T]], *, keep: bool = False) -> Iterator[Entry[T]]:
+        outstanding = self._outstanding
         try:
             while True:
                 self._fill()
@@ -206,7 +205,9 @@ class Batch(Generic[T]):
                     entry = self._complete.popleft()
                     ready -= 1
                     # One that was given up has ended after all.
-                    if entry in self._outstanding:
+                    if entry in outstanding:
+                        if not keep:
+                            del outstanding[entry]
                         yield entry
                 if self._weigh is not None:
                     # The last one tells what others will be like.

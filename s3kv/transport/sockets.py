@@ -41,12 +41,17 @@ class SocketTransport:
         self._settings = settings
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
-        self._pool = ConnectionPool(settings.max_idle)
+        self._make_pool()
         self._open: weakref.WeakSet[Connection] = weakref.WeakSet()
         # Small answers come here first: memory that is used again is in the cache, and leaves no holes.
         scratch = bytearray(_SCRATCH)
         self.scratch = scratch, memoryview(scratch)
         forksafe.register(self)
+
+    def _make_pool(self) -> None:
+        self._pool = ConnectionPool(self._settings.max_idle)
+        #: Takes back a connection that may carry another exchange.
+        self.keep = self._pool.put
 
     def exchange(self, request: WireRequest, call: Call) -> Response:
         """Send one request on the most recently used connection, or a new one."""
@@ -141,7 +146,7 @@ class SocketTransport:
         """Close the copies of the parent's sockets, which says nothing to the peers, and begin anew."""
         self._lock = threading.Lock()
         inherited = list(self._open)
-        self._pool = ConnectionPool(self._settings.max_idle)
+        self._make_pool()
         self._open = weakref.WeakSet()
         for connection in inherited:
             connection.close()
@@ -223,7 +228,7 @@ class SocketExchange:
                 else:
                     connection.carried += 1
                     self._call.detach()
-                    self._transport.release(self._origin, connection)
+                    self._transport.keep(self._origin, connection)
                     return Response(200, plain[0], plain[1], True)
             if not connection.receive_now(self._read(), data):
                 self.expires = monotonic() + connection.timeout

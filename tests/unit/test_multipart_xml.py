@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
@@ -10,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3kv.errors import MalformedResponse
-from s3kv.multipart_xml import complete_body, parse_completed, parse_etag, parse_upload_id
+from s3kv.multipart_xml import (
+    complete_body,
+    has_parts,
+    parse_completed,
+    parse_etag,
+    parse_upload_id,
+    parse_uploads,
+)
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 ETAG = '"9b2cf535f27731c974343645a3985328"'
@@ -139,3 +147,43 @@ def test_an_etag_is_not_made_up_otherwise(body: bytes, parts: list[str]) -> None
     """A generation that the object does not have would lose the next conditional write."""
     with pytest.raises(MalformedResponse):
         parse_completed(body, parts)
+
+
+# ------------------------------------------------------------------------------ uploads under way
+
+_LISTED = """<?xml version="1.0" encoding="UTF-8"?>
+<ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Bucket>b</Bucket><MaxUploads>1000</MaxUploads><IsTruncated>%s</IsTruncated>
+  <Upload><Key>a &amp; b+%%20 </Key><UploadId> id&lt;1 </UploadId>
+    <Initiator><ID>me</ID><DisplayName>I</DisplayName></Initiator><Owner><ID>you</ID></Owner>
+    <Initiated>2026-11-28T19:27:26.050Z</Initiated></Upload>
+  <Upload><Key>c</Key><UploadId>2</UploadId><Initiated>1970-01-01T00:00:01Z</Initiated></Upload>
+  <Upload><Key>d</Key><UploadId>3</UploadId><Initiated>yesterday</Initiated></Upload>
+</ListMultipartUploadsResult>"""
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_uploads_under_way_are_told_with_who_began_them_and_when(more: bool) -> None:
+    """As far as the store says; keys are as they are."""
+    uploads, truncated = parse_uploads((_LISTED % ("true" if more else "false")).encode())
+    assert truncated is more
+    assert uploads == [
+        ("a & b+%20 ", "id<1", "me", 1795894046.05),
+        ("c", "2", "", 1.0),
+        ("d", "3", "", None),
+    ]
+
+
+@pytest.mark.parametrize("read", [parse_uploads, has_parts])
+@pytest.mark.parametrize("body", ["", "<r/>", "<ListBucketResult/>", "<Error><Code>A</Code></Error>", "<"])
+def test_another_answer_tells_nothing_of_uploads(read: Callable[[bytes], object], body: str) -> None:
+    """Least of all that there are none."""
+    with pytest.raises(MalformedResponse):
+        read(body.encode())
+
+
+@pytest.mark.parametrize("root", ["ListPartsResult", "ListPartsResponse"])
+def test_an_upload_has_parts_or_not(root: str) -> None:
+    """Of moto's answers the name is another."""
+    assert not has_parts(f"<{root}><MaxParts>1</MaxParts></{root}>".encode())
+    assert has_parts(f"<{root}><Part><PartNumber>7</PartNumber></Part></{root}>".encode())

@@ -6,6 +6,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -204,6 +205,34 @@ def transport(request: pytest.FixtureRequest) -> Iterator[requests.Session | Non
         return
     with requests.Session() as session:
         yield session
+
+
+@contextmanager
+def opening(**defaults: Any) -> Iterator[Callable[..., s3kv.Store]]:
+    """Give a function that opens a store as users do; all are closed with the block.
+
+    Args:
+        **defaults: Members of each spec, besides the bucket and, where a server is given, the endpoint.
+    """
+    opened: list[s3kv.Store] = []
+
+    def open_store(
+        where: ScriptedServer | None = None,
+        *,
+        context: Any = None,
+        session: Any = None,
+        timeout: Any = None,
+        **members: Any,
+    ) -> s3kv.Store:
+        if where is not None:
+            members = {"endpoint": where.url, **members}
+        members = {"bucket": "bucket", **defaults, **members}
+        opened.append(s3kv.Store(members, context=context, session=session, timeout=timeout))
+        return opened[-1]
+
+    yield open_store
+    for store in opened:
+        store.close()
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ import logging
 import pickle
 import re
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import requests
 
 import s3kv
 from tests.wire.conftest import ACCESS_KEY, FAST, SECRET_KEY, TOKEN, OpenStore
@@ -349,16 +348,6 @@ def test_a_server_that_repeats_a_secret_does_not_get_it_into_an_error(
         with pytest.raises(s3kv.S3KVError) as found:
             store.get("key")
         _assert_silent("".join(traceback.format_exception(found.value)), server)
-
-
-@pytest.fixture(params=["built-in", "session"])
-def transport(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Return what to give as ``session=``: None, or a session."""
-    if request.param == "built-in":
-        yield None
-        return
-    with requests.Session() as session:
-        yield session
 
 
 def test_logs_show_no_secret(

@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any
 
 import pytest
-import requests
 
 import s3kv
 from s3kv.limits.copying import LARGE
+from tests.wire.conftest import opening
 from tests.wire.helpers import Background, Stopwatch
 from tests.wire.scripted import (
     READ,
@@ -47,39 +47,8 @@ FINE: list[Step] = [Forever(READ, Answer(_serve))]
 @pytest.fixture
 def opened() -> Iterator[OpenStore]:
     """Return a function that opens a store on a server as users do; all are closed at the end."""
-    stores: list[s3kv.Store] = []
-
-    def open_(
-        server: ScriptedServer,
-        *,
-        context: Any = None,
-        session: Any = None,
-        timeout: Any = None,
-        **more: Any,
-    ) -> s3kv.Store:
-        members = {
-            "bucket": "bucket",
-            "endpoint": server.url,
-            "aws_region": "us-east-1",
-            "aws_credentials": {"type": "anonymous"},
-            **more,
-        }
-        stores.append(s3kv.Store(members, context=context, session=session, timeout=timeout))
-        return stores[-1]
-
-    yield open_
-    for store in stores:
-        store.close()
-
-
-@pytest.fixture(params=["built-in", "session"])
-def transport(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Return what to give as ``session=``: None, or a session."""
-    if request.param == "built-in":
-        yield None
-        return
-    with requests.Session() as session:
-        yield session
+    with opening(aws_region="us-east-1", aws_credentials={"type": "anonymous"}) as open_:
+        yield open_
 
 
 def at_once(limit: Any) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import requests
 
 import s3kv
 from tests.wire import sigv4
@@ -32,16 +31,6 @@ from tests.wire.scripted import (
 )
 
 TELLS = "x-amz-bucket-region: eu-west-3"
-
-
-@pytest.fixture(params=["built-in", "session"])
-def transport(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Return what to give as ``session=``: None, or a session."""
-    if request.param == "built-in":
-        yield None
-        return
-    with requests.Session() as session:
-        yield session
 
 
 def _signed(server: ScriptedServer, region: str) -> list[Recorded]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import array
 import hashlib
 import mmap
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import requests
 
 import s3kv
 from tests.wire import sigv4
@@ -26,16 +24,6 @@ from tests.wire.scripted import (
     listing,
     ok,
 )
-
-
-@pytest.fixture(params=["built-in", "session"])
-def transport(request: pytest.FixtureRequest) -> Iterator[requests.Session | None]:
-    """Return what to give as ``session=``: None, or a session."""
-    if request.param == "built-in":
-        yield None
-        return
-    with requests.Session() as session:
-        yield session
 
 
 def _fitting(request: Recorded) -> bytes:

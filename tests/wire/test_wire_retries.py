@@ -84,16 +84,6 @@ FINAL = {
 }
 
 
-@pytest.fixture(params=["built-in", "session"])
-def transport(request: pytest.FixtureRequest) -> Any:
-    """Return what to give as ``session=``: None, or a session."""
-    if request.param == "built-in":
-        yield None
-        return
-    with requests.Session() as session:
-        yield session
-
-
 @pytest.mark.parametrize("first", TRANSIENT.values(), ids=TRANSIENT)
 def test_a_transient_answer_is_followed_by_another_attempt(
     first: bytes, transport: Any, open_store: OpenStore

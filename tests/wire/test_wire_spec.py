@@ -8,12 +8,11 @@ from typing import Any
 from urllib.parse import parse_qsl, quote
 
 import pytest
-import requests
 
 import s3kv
 from tests.wire import sigv4
 from tests.wire.authority import Authority
-from tests.wire.conftest import ACCESS_KEY, SECRET_KEY
+from tests.wire.conftest import ACCESS_KEY, SECRET_KEY, opening
 from tests.wire.scripted import (
     READ,
     Answer,
@@ -38,30 +37,8 @@ QUICK = {"max_retries": 1}
 @pytest.fixture
 def opened() -> Iterator[OpenStore]:
     """Return a function that opens a store as users do, signed by the environment; all are closed."""
-    stores: list[s3kv.Store] = []
-
-    def open_(
-        where: ScriptedServer | None = None, *, session: Any = None, timeout: Any = None, **members: Any
-    ) -> s3kv.Store:
-        if where is not None:
-            members = {"endpoint": where.url, **members}
-        members = {"bucket": "bucket", "aws_credentials": {"type": "environment"}, **members}
-        stores.append(s3kv.Store(members, session=session, timeout=timeout))
-        return stores[-1]
-
-    yield open_
-    for store in stores:
-        store.close()
-
-
-@pytest.fixture(params=["built-in", "session"])
-def transport(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Return what to give as ``session=``: None, or a session."""
-    if request.param == "built-in":
-        yield None
-        return
-    with requests.Session() as session:
-        yield session
+    with opening(aws_credentials={"type": "environment"}) as open_:
+        yield open_
 
 
 def _serve(request: Recorded) -> bytes:

@@ -10,7 +10,6 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import pytest
-import requests
 
 import s3kv
 from s3kv import core
@@ -32,16 +31,6 @@ from tests.wire.scripted import (
 
 # Patient enough for a minute, were it not for the time that an unreachable endpoint is given.
 POLICY = RetryPolicy(max_retries=1000, initial_delay=0.01, max_delay=0.02, unreachable_for=0.15)
-
-
-@pytest.fixture(params=["built-in", "session"])
-def transport(request: pytest.FixtureRequest) -> Any:
-    """Return what to give as ``session=``: None, or a session."""
-    if request.param == "built-in":
-        yield None
-        return
-    with requests.Session() as session:
-        yield session
 
 
 @contextmanager

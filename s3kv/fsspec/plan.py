@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]
+from fsspec.utils import stringify_path  # type: ignore[import-untyped]
 
 from .base import Info
 
@@ -28,17 +29,17 @@ class Plan:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._fs, name)
 
-    def get(self, *arguments: Any, **options: Any) -> None:
+    def get(self, source: Any, target: Any, **options: Any) -> None:
         """Write down what ``get`` would fetch."""
-        AbstractFileSystem.get(self, *arguments, **options)
+        AbstractFileSystem.get(self, _as_text(source), _as_text(target), **options)
 
-    def put(self, *arguments: Any, **options: Any) -> None:
+    def put(self, source: Any, target: Any, **options: Any) -> None:
         """Write down what ``put`` would send."""
-        AbstractFileSystem.put(self, *arguments, **options)
+        AbstractFileSystem.put(self, _as_text(source), _as_text(target), **options)
 
-    def copy(self, *arguments: Any, **options: Any) -> None:
+    def copy(self, source: Any, target: Any, **options: Any) -> None:
         """Write down what ``copy`` would copy."""
-        AbstractFileSystem.copy(self, *arguments, **options)
+        AbstractFileSystem.copy(self, _as_text(source), _as_text(target), **options)
 
     def _write_down(self, source: Any, target: Any, **_: Any) -> None:
         self.pairs.append((source, target))
@@ -92,3 +93,10 @@ class Plan:
     @staticmethod
     def _is_folder(info: Info) -> bool:
         return bool(info["type"] == "directory")
+
+
+def _as_text(path: Any) -> Any:
+    """A path, or a list of paths, as text: fsspec's rules take a single ``Path`` for a list of one."""
+    if isinstance(path, (list, tuple, set)):
+        return [stringify_path(each) for each in path]
+    return stringify_path(path)

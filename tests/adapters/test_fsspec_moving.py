@@ -8,7 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -317,6 +317,23 @@ def test_objects_are_copied_into_files_that_are_open(fs: S3KVFileSystem, tree: s
         fs.get_file(f"{tree}/a", str(pipe))
         thread.join()
         assert read == [b"1"]
+
+
+def test_a_path_object_is_as_good_as_its_text(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, tmp_path: Path
+) -> None:
+    """fsspec alone takes it for a list, and the target for a folder."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "file").write_bytes(b"1")
+    fs.put(tmp_path / "d" / "file", f"{place}/a")
+    fs.put(tmp_path / "d", f"{place}/b", recursive=True)
+    fs.put([tmp_path / "d" / "file"], [f"{place}/c"])
+    fs.cp(PurePosixPath(f"{place}/a"), f"{place}/d")
+    fs.mv(PurePosixPath(f"{place}/d"), PurePosixPath(f"{place}/e"))
+    assert behind.list() == ["a", "b/file", "c", "e"]
+    fs.get(f"{place}/a", tmp_path / "got")
+    fs.get(PurePosixPath(f"{place}/b"), tmp_path / "back", recursive=True)
+    assert (tmp_path / "got").read_bytes() == (tmp_path / "back" / "file").read_bytes() == b"1"
 
 
 class Told(Callback):

@@ -96,8 +96,8 @@ class Removing(Opening):
             objects = [name for name, info in matches.items() if info["type"] == "file"]
             doomed.found |= dict.fromkeys(objects)
             if recursive and maxdepth != 1:
-                # In those that are objects, too: there may be a folder with the same path.
-                self._look_into_all(matches, maxdepth, doomed)
+                folders = matches.keys() - set(objects) | self._folders_beside(objects)
+                self._look_into_all(folders, maxdepth, doomed)
         elif not recursive:
             doomed.objects[path] = None
         elif maxdepth is not None:
@@ -114,6 +114,20 @@ class Removing(Opening):
                 doomed.found[path] = None
             if not self._look_into(path, doomed) and not is_object and "/" in path:
                 raise not_found(path)
+
+    def _folders_beside(self, objects: Iterable[str]) -> set[str]:
+        """The paths among those of objects that are folders', too: a pattern finds the objects only."""
+        folders: set[str] = set()
+
+        def begin(parent: str) -> Future[list[dict[str, Any]]]:
+            store, _ = self._find_store(parent)
+            return store._core.later(self.ls, parent)
+
+        def ended(_: str, future: Future[list[dict[str, Any]]]) -> None:
+            folders.update(info["name"] for info in future.result() if info["type"] == "directory")
+
+        run_all({self._parent(path) for path in objects}, begin, ended)
+        return folders.intersection(objects)
 
     def _look_into_all(self, paths: Iterable[str], maxdepth: int | None, doomed: _Doomed) -> None:
         """File what is in many folders, as deep as is wanted from the level that the paths are on."""

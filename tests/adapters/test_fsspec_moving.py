@@ -141,6 +141,16 @@ def test_many_objects_are_deleted_in_one_request(
     assert behind.list() == []
 
 
+def test_a_pattern_costs_no_request_for_each_object(
+    proxied: S3KVFileSystem, proxy: FaultProxy, behind: s3kv.Store, place: str
+) -> None:
+    """Nor with ``recursive``, where there might be a folder beside each."""
+    behind.put_many({f"d/{number}": b"" for number in range(30)} | {"d/7/in": b"", "d/7/on/in": b""})
+    proxied.rm(f"{place}/d/*", recursive=True)
+    assert len(asked(proxy)) < 10
+    assert behind.list() == []
+
+
 def test_what_the_store_does_not_delete_is_an_error(
     proxied: S3KVFileSystem, proxy: FaultProxy, tree: str
 ) -> None:

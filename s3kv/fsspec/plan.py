@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]
 from fsspec.utils import stringify_path  # type: ignore[import-untyped]
 
 from .base import Info
+
+# (from, to).
+Pair = tuple[Any, Any]
 
 
 class Plan:
@@ -93,6 +97,31 @@ class Plan:
     @staticmethod
     def _is_folder(info: Info) -> bool:
         return bool(info["type"] == "directory")
+
+
+def in_turn(pairs: Sequence[Pair], strip: Callable[[Any], str]) -> list[list[Pair]]:
+    """Groups of copies, to be made one after the other: nothing is written over before it is copied.
+
+    Args:
+        pairs: (from, to).
+        strip: Makes paths comparable.
+
+    Raises:
+        ValueError: they go in a circle, as when two objects are to change places.
+    """
+    left = [(pair, strip(pair[0]), strip(pair[1])) for pair in pairs]
+    groups = []
+    while left:
+        # An object may be copied to itself.
+        needed = {source for _, source, target in left if source != target}
+        group = [pair for pair, source, target in left if source == target or target not in needed]
+        if not group:
+            raise ValueError(
+                f"{left[0][1]!r} would be replaced by what it is to replace: copy it aside first"
+            )
+        groups.append(group)
+        left = [each for each in left if each[1] != each[2] and each[2] in needed]
+    return groups
 
 
 def _as_text(path: Any) -> Any:

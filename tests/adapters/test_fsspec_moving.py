@@ -346,6 +346,32 @@ def test_a_path_object_is_as_good_as_its_text(
     assert (tmp_path / "got").read_bytes() == (tmp_path / "back" / "file").read_bytes() == b"1"
 
 
+def test_nothing_is_written_over_before_it_is_copied(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str
+) -> None:
+    """Where targets are sources, too: nothing is lost, and what came to stay is not deleted."""
+    before = {"1": b"1", "2": b"2", "3": b"3", "d/a": b"a", "d/b": b"b", "d/in/a": b"c"}
+    behind.put_many(before)
+    fs.cp([f"{place}/1", f"{place}/2"], [f"{place}/2", f"{place}/3"])
+    assert [behind[key] for key in "123"] == [b"1", b"1", b"2"]
+    behind.put_many(before)
+    fs.mv([f"{place}/1", f"{place}/2", f"{place}/3"], [f"{place}/2", f"{place}/3", f"{place}/4"])
+    assert dict(behind.items()) == {
+        "2": b"1",
+        "3": b"2",
+        "4": b"3",
+        "d/a": b"a",
+        "d/b": b"b",
+        "d/in/a": b"c",
+    }
+    fs.mv(f"{place}/d/", f"{place}/d/in/", recursive=True)
+    assert dict((behind / "d/").items()) == {"in/a": b"a", "in/b": b"b", "in/in/a": b"c"}
+    for move in (fs.cp, fs.mv):
+        with pytest.raises(ValueError, match="aside"):
+            move([f"{place}/2", f"{place}/3"], [f"{place}/3", f"{place}/2"])
+    assert (behind["2"], behind["3"]) == (b"1", b"2")
+
+
 class Told(Callback):
     """Keeps what it and its children are told."""
 

@@ -52,7 +52,7 @@ class Files(Writing, Reading):
 
     def upload(
         self,
-        path: str | os.PathLike[str],
+        path: str | bytes | os.PathLike[str],
         key: str | bytes,
         *,
         if_equal: str | None = None,
@@ -99,7 +99,7 @@ class Files(Writing, Reading):
 
     def _upload_file(
         self,
-        path: str | os.PathLike[str],
+        path: str | bytes | os.PathLike[str],
         key: str | bytes,
         condition: StorageGeneration | None,
         headers: Pairs,
@@ -126,7 +126,7 @@ class Files(Writing, Reading):
             return stamp
 
     def download(
-        self, key: str | bytes, path: str | os.PathLike[str], *, progress: bool = False
+        self, key: str | bytes, path: str | bytes | os.PathLike[str], *, progress: bool = False
     ) -> TimestampedStorageGeneration:
         """Write an object's bytes to a file, which appears whole or not at all.
 
@@ -160,12 +160,12 @@ class Files(Writing, Reading):
             return self._download_file(key, path, bar)
 
     def _download_file(
-        self, key: str | bytes, path: str | os.PathLike[str], bar: Progress
+        self, key: str | bytes, path: str | bytes | os.PathLike[str], bar: Progress
     ) -> TimestampedStorageGeneration:
         """As :meth:`download`; ``bar`` is told of each part."""
         name = key_text(key)
         full = check_key(self._path, name)
-        final = Path(path)
+        final = Path(os.fsdecode(path))
         with contextlib.suppress(FileNotFoundError):
             if not stat_module.S_ISREG(final.stat().st_mode):
                 raise ValueError(f"{os.fspath(path)!r} is there and no file: allowed is a file, or nothing")
@@ -327,10 +327,10 @@ def _identity(descriptor: int) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def guess_type(path: str | os.PathLike[str]) -> str | None:
+def guess_type(path: str | bytes | os.PathLike[str]) -> str | None:
     """The content type that a file's name tells, or None."""
     import mimetypes
 
-    guessed, encoding = mimetypes.guess_type(os.fspath(path))
+    guessed, encoding = mimetypes.guess_type(os.fsdecode(path))
     # Of a compressed file, the type is that of what is in it.
     return guessed if encoding is None else None

@@ -192,7 +192,7 @@ class Futures:
 
     def upload(
         self,
-        path: str | os.PathLike[str],
+        path: str | bytes | os.PathLike[str],
         key: str | bytes,
         *,
         if_equal: str | None = None,
@@ -222,7 +222,7 @@ class Futures:
         )
 
     def download(
-        self, key: str | bytes, path: str | os.PathLike[str], *, progress: bool = False
+        self, key: str | bytes, path: str | bytes | os.PathLike[str], *, progress: bool = False
     ) -> Future[TimestampedStorageGeneration]:
         """Write an object's bytes to a file; see :meth:`Store.download`.
 

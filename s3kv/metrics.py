@@ -27,7 +27,7 @@ _SECONDS = tuple(bound / 1000.0 for bound in BOUNDS)
 
 # S3's operations, by what they are to TensorStore.
 _READS = frozenset({"GetObject"})
-_WRITES = frozenset({"PutObject", "DeleteObject", "CompleteMultipartUpload"})
+_WRITES = frozenset({"PutObject", "DeleteObject", "CompleteMultipartUpload", "CopyObject"})
 _SENDS = frozenset({"PutObject", "UploadPart"})
 
 # So many records are kept before they are added up.
@@ -196,11 +196,11 @@ class Recorder:
             finally:
                 _lock.release()
 
-    def count(self, name: str) -> None:
-        """Count a call of the user's."""
+    def count(self, name: str, number: int = 1) -> None:
+        """Count what is no single request: a call of the user's, or the keys of a request."""
         with _lock:
-            self._totals.counts[name] += 1
-            _process.counts[name] += 1
+            self._totals.counts[name] += number
+            _process.counts[name] += number
 
     def _add_up(self) -> None:
         """Under the lock."""

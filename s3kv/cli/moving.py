@@ -8,10 +8,11 @@ import select
 import stat
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
 from ..executor import LISTEN
+from ..keyrange import KeyRange
 from ..keys import check_key
 from ..local_files import check_name
 from ..progress import Progress
@@ -214,7 +215,7 @@ def rm(options: Namespace) -> None:
 
 
 def _remove_all(place: Place, options: Namespace) -> None:
-    keys = (entry.key for entry in place.store.scan(place.folder))
+    keys = _doomed(place)
     if options.dry_run:
         _tell_removed(place, keys, options)
         return
@@ -223,6 +224,14 @@ def _remove_all(place: Place, options: Namespace) -> None:
         write_json({"deleted": count, "dry_run": False})
     else:
         write_lines([f"{count:,} deleted"])
+
+
+def _doomed(place: Place) -> Iterator[str]:
+    """The key that a URL names, unless it ends with a slash, and all keys in the folder of that name."""
+    scan = place.store.scan
+    if place.key != place.folder:
+        yield from (entry.key for entry in scan(place.key, range=KeyRange(place.key, f"{place.key}\0")))
+    yield from (entry.key for entry in scan(place.folder))
 
 
 def _tell_removed(place: Place, keys: Iterable[str], options: Namespace) -> None:

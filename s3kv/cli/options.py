@@ -164,7 +164,9 @@ def _add_moving(command: Any) -> None:
         "rm", ".moving:rm", "Delete an object, or all under a URL", more="A missing one is no error."
     )
     rm.add_argument("url", metavar="URL")
-    rm.add_argument("-r", "--recursive", action="store_true", help="everything under the URL, as a folder")
+    rm.add_argument(
+        "-r", "--recursive", action="store_true", help="all in the folder, and an object of its name"
+    )
     rm.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
 
 

@@ -69,18 +69,24 @@ class Listing(Base):
             if place.key:
                 with contextlib.suppress(KeyNotFound):
                     return _file_of(place.bucket, store.stat(place.key))
-                if not store._any(place.below):
+                if (refresh or path not in self.dircache) and not store._any(place.below):
                     raise not_found(path)
             else:
                 store._any("")
         return _folder(path)
 
     def _from_cache(self, path: str) -> Info | None:
-        """What a cached listing says of a path; None where there is none.
+        """What a cached listing says of a path; None where there is none, or it does not tell.
 
         Raises:
             FileNotFoundError: the listing of its folder does not have it.
         """
+        if "/" in path and path in self.dircache:
+            # There is a folder; whether there is an object, too, is for the listing of what both are in.
+            above = self.dircache.get(self._parent(path))
+            if above is None:
+                return None
+            return next((dict(info) for info in above if info["name"] == path), _folder(path))
         found = self._ls_from_cache(path)
         if found is None:
             return None

@@ -83,6 +83,7 @@ class Opening(Contents):
         autocommit: bool = True,
         cache_options: Mapping[str, Any] | None = None,
         cache_type: str | None = None,
+        default_cache: str | None = None,
         size: int | None = None,
         etag: str | None = None,
         content_type: str | None = None,
@@ -123,6 +124,7 @@ class Opening(Contents):
             place.key,
             info,
             block_size=block_size,
-            cache_type=cache_type or self._cache_type,
+            # Dask calls it by the other name where it counts the rows of Parquet files.
+            cache_type=cache_type or default_cache or self._cache_type,
             cache_options=cache_options,
         )

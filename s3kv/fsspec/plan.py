@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped]
+from fsspec.utils import stringify_path  # type: ignore[import-untyped]
 
 from .base import Info
+
+# (from, to).
+Pair = tuple[Any, Any]
 
 
 class Plan:
@@ -28,17 +33,17 @@ class Plan:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._fs, name)
 
-    def get(self, *arguments: Any, **options: Any) -> None:
+    def get(self, source: Any, target: Any, **options: Any) -> None:
         """Write down what ``get`` would fetch."""
-        AbstractFileSystem.get(self, *arguments, **options)
+        AbstractFileSystem.get(self, _as_text(source), _as_text(target), **options)
 
-    def put(self, *arguments: Any, **options: Any) -> None:
+    def put(self, source: Any, target: Any, **options: Any) -> None:
         """Write down what ``put`` would send."""
-        AbstractFileSystem.put(self, *arguments, **options)
+        AbstractFileSystem.put(self, _as_text(source), _as_text(target), **options)
 
-    def copy(self, *arguments: Any, **options: Any) -> None:
+    def copy(self, source: Any, target: Any, **options: Any) -> None:
         """Write down what ``copy`` would copy."""
-        AbstractFileSystem.copy(self, *arguments, **options)
+        AbstractFileSystem.copy(self, _as_text(source), _as_text(target), **options)
 
     def _write_down(self, source: Any, target: Any, **_: Any) -> None:
         self.pairs.append((source, target))
@@ -92,3 +97,35 @@ class Plan:
     @staticmethod
     def _is_folder(info: Info) -> bool:
         return bool(info["type"] == "directory")
+
+
+def in_turn(pairs: Sequence[Pair], strip: Callable[[Any], str]) -> list[list[Pair]]:
+    """Groups of copies, to be made one after the other: nothing is written over before it is copied.
+
+    Args:
+        pairs: (from, to).
+        strip: Makes paths comparable.
+
+    Raises:
+        ValueError: they go in a circle, as when two objects are to change places.
+    """
+    left = [(pair, strip(pair[0]), strip(pair[1])) for pair in pairs]
+    groups = []
+    while left:
+        # An object may be copied to itself.
+        needed = {source for _, source, target in left if source != target}
+        group = [pair for pair, source, target in left if source == target or target not in needed]
+        if not group:
+            raise ValueError(
+                f"{left[0][1]!r} would be replaced by what it is to replace: copy it aside first"
+            )
+        groups.append(group)
+        left = [each for each in left if each[1] != each[2] and each[2] in needed]
+    return groups
+
+
+def _as_text(path: Any) -> Any:
+    """A path, or a list of paths, as text: fsspec's rules take a single ``Path`` for a list of one."""
+    if isinstance(path, (list, tuple, set)):
+        return [stringify_path(each) for each in path]
+    return stringify_path(path)

@@ -93,17 +93,17 @@ class Removing(Opening):
             matches: dict[str, dict[str, Any]] = self.glob(path, detail=True)
             if not matches:
                 raise not_found(path)
-            for name, info in matches.items():
-                if info["type"] == "file":
-                    doomed.found[name] = None
-                elif recursive and maxdepth is None:
-                    self._look_into(name, doomed)
-                elif recursive and maxdepth is not None and maxdepth > 1:
-                    doomed.found |= dict.fromkeys(self.find(name, maxdepth=maxdepth - 1))
+            objects = [name for name, info in matches.items() if info["type"] == "file"]
+            doomed.found |= dict.fromkeys(objects)
+            if recursive and maxdepth != 1:
+                folders = matches.keys() - set(objects) | self._folders_beside(objects)
+                self._look_into_all(folders, maxdepth, doomed)
         elif not recursive:
             doomed.objects[path] = None
         elif maxdepth is not None:
             found = self.find(path, maxdepth=maxdepth)
+            if found != [path] and self.isfile(path):
+                found.append(path)
             if not found and not self.isdir(path):
                 raise not_found(path)
             doomed.found |= dict.fromkeys(found)
@@ -114,6 +114,35 @@ class Removing(Opening):
                 doomed.found[path] = None
             if not self._look_into(path, doomed) and not is_object and "/" in path:
                 raise not_found(path)
+
+    def _folders_beside(self, objects: Iterable[str]) -> set[str]:
+        """The paths among those of objects that are folders', too: a pattern finds the objects only."""
+        folders: set[str] = set()
+
+        def begin(parent: str) -> Future[list[dict[str, Any]]]:
+            store, _ = self._find_store(parent)
+            return store._core.later(self.ls, parent)
+
+        def ended(_: str, future: Future[list[dict[str, Any]]]) -> None:
+            folders.update(info["name"] for info in future.result() if info["type"] == "directory")
+
+        run_all({self._parent(path) for path in objects}, begin, ended)
+        return folders.intersection(objects)
+
+    def _look_into_all(self, paths: Iterable[str], maxdepth: int | None, doomed: _Doomed) -> None:
+        """File what is in many folders, as deep as is wanted from the level that the paths are on."""
+
+        def look(path: str) -> None:
+            if maxdepth is None:
+                self._look_into(path, doomed)
+            else:
+                doomed.found.update(dict.fromkeys(self.find(path, maxdepth=maxdepth - 1)))
+
+        def begin(path: str) -> Future[None]:
+            store, _ = self._find_store(path)
+            return store._core.later(look, path)
+
+        run_all(paths, begin, lambda _, future: future.result())
 
     def _look_into(self, folder: str, doomed: _Doomed) -> bool:
         """File what is in a folder; False if there is nothing."""

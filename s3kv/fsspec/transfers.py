@@ -20,7 +20,7 @@ from ..progress import Progress
 from .contents import check_mode
 from .os_errors import exists_already, is_folder, not_found, os_errors
 from .parallel import run_all
-from .plan import Plan
+from .plan import Plan, in_turn
 from .removing import Removing
 
 Mode = Literal["overwrite", "create"]
@@ -225,6 +225,7 @@ class Transfers(Removing):
 
         Raises:
             FileNotFoundError: there is nothing to copy.
+            ValueError: objects are to take each other's places, in a circle; nothing was copied.
         """
         plan = Plan(self)
         plan.copy(path1, path2, recursive=recursive, maxdepth=maxdepth)
@@ -245,7 +246,8 @@ class Transfers(Removing):
                 if not ignore:
                     raise
 
-        run_all(files, begin, ended)
+        for group in in_turn(files, self._strip):
+            run_all(group, begin, ended)
         return files
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
@@ -253,6 +255,7 @@ class Transfers(Removing):
 
         Raises:
             FileNotFoundError: there is nothing to move; nothing was deleted.
+            ValueError: objects are to take each other's places, in a circle; nothing was moved.
         """
         plan = Plan(self)
         plan.copy(path1, path2, recursive=recursive, maxdepth=maxdepth)
@@ -260,7 +263,10 @@ class Transfers(Removing):
         plan.pairs = pairs
         files = self._copy(plan, ignore=False)
         keys: dict[str, list[str]] = {}
-        for path in [*(source for source, _ in files), *(plan.markers() if recursive else ())]:
+        # What came from elsewhere stays, in the place of what was moved away.
+        new = {self._strip(target) for _, target in files}
+        gone = [source for source, _ in files if self._strip(source) not in new]
+        for path in [*gone, *(plan.markers() if recursive else ())]:
             _, place, _ = self._find_object(path)
             keys.setdefault(place.bucket, []).append(place.key)
         for bucket, names in keys.items():

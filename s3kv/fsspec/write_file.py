@@ -146,8 +146,8 @@ class WriteFile(io.BufferedIOBase):
             self._size += size
         return size
 
-    def flush(self) -> None:
-        """Nothing: an object has no part of its bytes before it has all of them."""
+    def flush(self, force: bool = False) -> None:
+        """Nothing, ``force`` or not: an object has no part of its bytes before it has all of them."""
         if self.closed:
             raise ValueError("I/O operation on closed file.")
 

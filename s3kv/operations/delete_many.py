@@ -96,7 +96,10 @@ def _delete_together(
         resources.memory.no_multi_delete = True
         return None
     resources.memory.found = True
-    return _sort_out(response, request, keys, resources, call)
+    failures = _sort_out(response, request, keys, resources, call)
+    # To TensorStore, which has no such request, each is a write.
+    resources.recorder.count("write", len(keys) - len(failures))
+    return failures
 
 
 def _request(keys: Sequence[str]) -> Request:

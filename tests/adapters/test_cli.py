@@ -433,7 +433,7 @@ def test_rm_deletes_an_object(run: Run, folder: Folder, store: s3kv.Store) -> No
 
 def test_rm_deletes_a_folder_only_if_that_is_said(run: Run, folder: Folder, store: s3kv.Store) -> None:
     """And nothing that only begins with its name."""
-    store.put_many({"d/a": b"", "d/b/c": b"", "d/": b"", "dd": b"", "d": b""})
+    store.put_many({"d/a": b"", "d/b/c": b"", "d/": b"", "dd": b"", "d-": b""})
     refused = run("rm", folder.url("d/"))
     assert (refused.status, "--recursive" in refused.err) == (2, True)
     assert run("rm", f"s3://{folder.server.bucket}").status == 2
@@ -443,8 +443,18 @@ def test_rm_deletes_a_folder_only_if_that_is_said(run: Run, folder: Folder, stor
     assert found["keys"] == [f"{folder.path}{key}" for key in ("d/", "d/a", "d/b/c")]
     assert len(store) == 5
     assert run("rm", "-r", folder.url("d")).out == "3 deleted\n"
-    assert store.list() == ["d", "dd"]
+    assert store.list() == ["d-", "dd"]
     assert run("rm", "-r", "--json", folder.url("d")).json == {"deleted": 0, "dry_run": False}
+
+
+def test_rm_deletes_an_object_recursively_too(run: Run, folder: Folder, store: s3kv.Store) -> None:
+    """Alone, or with the folder of the same name; a slash at the end leaves the object."""
+    store.put_many({"a": b"", "a.txt": b"", "d": b"", "d/a": b"", "d-": b"", "e": b"", "e/": b""})
+    assert run("rm", "-r", "--dry-run", folder.url("a")).lines == [f"would delete {folder.url('a')}"]
+    assert run("rm", "-r", "--json", folder.url("a")).json == {"deleted": 1, "dry_run": False}
+    assert run("rm", "-r", folder.url("d")).out == "2 deleted\n"
+    assert run("rm", "-r", folder.url("e/")).out == "1 deleted\n"
+    assert store.list() == ["a.txt", "d-", "e"]
 
 
 def test_progress_is_shown_on_a_terminal_only(

@@ -376,6 +376,26 @@ def test_with_a_cache_a_listing_is_asked_for_once(
     assert not caching.isdir(f"{tree}/dd")
 
 
+def test_the_listing_of_a_folder_hides_no_object_of_its_name(
+    caching: S3KVFileSystem, proxy: FaultProxy, tree: str
+) -> None:
+    """It does not tell of one; the listing around it does."""
+    both = f"{tree}/both"
+    caching.ls(both)
+    assert (caching.info(both)["type"], caching.info(f"{tree}/d")["type"]) == ("file", "directory")
+    assert caching.isfile(both)
+    caching.ls(tree)
+    caching.ls(f"{tree}/d")
+    before = asked(proxy)
+    assert (caching.info(both)["type"], caching.info(f"{tree}/d")["type"]) == ("file", "directory")
+    assert (caching.isfile(both), caching.isfile(f"{tree}/d")) == (True, False)
+    assert asked(proxy) == before
+    caching.invalidate_cache()
+    caching.ls(both)
+    caching.rm(both, recursive=True)
+    assert not caching.exists(both)
+
+
 @pytest.mark.parametrize(
     "change",
     [

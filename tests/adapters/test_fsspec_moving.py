@@ -8,7 +8,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -56,6 +56,11 @@ def other_bucket(fs: S3KVFileSystem, local_server: LocalServer) -> Iterator[str]
         ("d", {"recursive": True, "maxdepth": 1}, {"d/a"}),
         ("both", {}, {"both"}),
         ("both", {"recursive": True}, {"both", "both/in"}),
+        ("both", {"recursive": True, "maxdepth": 1}, {"both", "both/in"}),
+        ("bo*", {}, {"both"}),
+        ("bo*", {"recursive": True}, {"both", "both/in"}),
+        ("bo*", {"recursive": True, "maxdepth": 1}, {"both"}),
+        ("bo*", {"recursive": True, "maxdepth": 2}, {"both", "both/in"}),
         ("a", {"recursive": True}, {"a"}),
         ("", {"recursive": True}, set(TREE)),
         (["a", "d"], {"recursive": True}, {"a", "d/a", "d/e/b"}),
@@ -133,6 +138,16 @@ def test_many_objects_are_deleted_in_one_request(
     proxied.rm(f"{place}/d", recursive=True)
     assert asked(proxy).count("DeleteObjects") == 1
     assert asked(proxy).count("ListObjectsV2") <= 2
+    assert behind.list() == []
+
+
+def test_a_pattern_costs_no_request_for_each_object(
+    proxied: S3KVFileSystem, proxy: FaultProxy, behind: s3kv.Store, place: str
+) -> None:
+    """Nor with ``recursive``, where there might be a folder beside each."""
+    behind.put_many({f"d/{number}": b"" for number in range(30)} | {"d/7/in": b"", "d/7/on/in": b""})
+    proxied.rm(f"{place}/d/*", recursive=True)
+    assert len(asked(proxy)) < 10
     assert behind.list() == []
 
 
@@ -312,6 +327,49 @@ def test_objects_are_copied_into_files_that_are_open(fs: S3KVFileSystem, tree: s
         fs.get_file(f"{tree}/a", str(pipe))
         thread.join()
         assert read == [b"1"]
+
+
+def test_a_path_object_is_as_good_as_its_text(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, tmp_path: Path
+) -> None:
+    """fsspec alone takes it for a list, and the target for a folder."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "file").write_bytes(b"1")
+    fs.put(tmp_path / "d" / "file", f"{place}/a")
+    fs.put(tmp_path / "d", f"{place}/b", recursive=True)
+    fs.put([tmp_path / "d" / "file"], [f"{place}/c"])
+    fs.cp(PurePosixPath(f"{place}/a"), f"{place}/d")
+    fs.mv(PurePosixPath(f"{place}/d"), PurePosixPath(f"{place}/e"))
+    assert behind.list() == ["a", "b/file", "c", "e"]
+    fs.get(f"{place}/a", tmp_path / "got")
+    fs.get(PurePosixPath(f"{place}/b"), tmp_path / "back", recursive=True)
+    assert (tmp_path / "got").read_bytes() == (tmp_path / "back" / "file").read_bytes() == b"1"
+
+
+def test_nothing_is_written_over_before_it_is_copied(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str
+) -> None:
+    """Where targets are sources, too: nothing is lost, and what came to stay is not deleted."""
+    before = {"1": b"1", "2": b"2", "3": b"3", "d/a": b"a", "d/b": b"b", "d/in/a": b"c"}
+    behind.put_many(before)
+    fs.cp([f"{place}/1", f"{place}/2"], [f"{place}/2", f"{place}/3"])
+    assert [behind[key] for key in "123"] == [b"1", b"1", b"2"]
+    behind.put_many(before)
+    fs.mv([f"{place}/1", f"{place}/2", f"{place}/3"], [f"{place}/2", f"{place}/3", f"{place}/4"])
+    assert dict(behind.items()) == {
+        "2": b"1",
+        "3": b"2",
+        "4": b"3",
+        "d/a": b"a",
+        "d/b": b"b",
+        "d/in/a": b"c",
+    }
+    fs.mv(f"{place}/d/", f"{place}/d/in/", recursive=True)
+    assert dict((behind / "d/").items()) == {"in/a": b"a", "in/b": b"b", "in/in/a": b"c"}
+    for move in (fs.cp, fs.mv):
+        with pytest.raises(ValueError, match="aside"):
+            move([f"{place}/2", f"{place}/3"], [f"{place}/3", f"{place}/2"])
+    assert (behind["2"], behind["3"]) == (b"1", b"2")
 
 
 class Told(Callback):

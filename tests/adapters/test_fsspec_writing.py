@@ -86,6 +86,7 @@ def test_what_is_written_arrives_when_the_file_is_closed(
             sent += count
         assert file.tell() == size
         file.flush()
+        file.flush(force=True)
         assert "k" not in behind
     assert file.closed
     file.close()

@@ -528,6 +528,19 @@ def test_the_type_is_guessed_by_the_name_unless_it_is_given(
         assert put.header("content-type") == stored
 
 
+def test_a_path_may_be_bytes(tmp_path: Path, open_store: OpenStore) -> None:
+    """As for ``open`` and ``upload_prefix``."""
+    (tmp_path / "a.png").write_bytes(b"value")
+    bucket = MemoryS3()
+    with bucket.server() as server:
+        store = open_store(server)
+        store.upload(os.fsencode(tmp_path / "a.png"), "key")
+        store.download("key", os.fsencode(tmp_path / "b"))
+        put = next(request for request in server.requests if request.method == "PUT")
+        assert put.header("content-type") == "image/png"
+    assert (tmp_path / "b").read_bytes() == b"value"
+
+
 def change(path: Path) -> None:
     """Write to a file."""
     with open(path, "r+b") as file:

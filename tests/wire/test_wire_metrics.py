@@ -81,6 +81,29 @@ def test_listings_are_counted_not_their_pages(open_store: OpenStore) -> None:
         assert store.metrics["delete_range"] == 1
 
 
+def test_keys_that_are_deleted_together_are_each_a_write(open_store: OpenStore) -> None:
+    """To TensorStore, which has no such request, each is one; what was not deleted is none."""
+    told = b"<DeleteResult><Deleted><Key>a</Key></Deleted><Deleted><Key>b</Key></Deleted>"
+    told += b"<Error><Key>c</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+    with _forever(ok(told)) as server:
+        store = open_store(server, path="")
+        with pytest.raises(s3kv.BatchError):
+            store.delete_many(["a", "b", "c"])
+        metrics = store.metrics
+    assert (metrics["write"], metrics["delete_range"], metrics["requests"]) == (2, 0, 1)
+
+
+def test_a_copy_is_a_write(open_store: OpenStore) -> None:
+    """Of no bytes, for the store makes it."""
+    copied = ok(b'<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>')
+    with ScriptedServer([READ, Send(ok()), READ, Send(copied)], lenient=True) as server:
+        store = open_store(server)
+        store.copy("a", "b")
+        metrics = store.metrics
+    assert (metrics["write"], metrics["bytes_written"], metrics["read"]) == (1, 0, 0)
+    assert metrics["write_latency_ms"].count == 1
+
+
 def test_retries_and_failures_are_counted(open_store: OpenStore) -> None:
     """A request that is answered with an error is no failure; one that is given up is."""
     with _forever(error(503, "SlowDown"), error(500, "InternalError"), ok(b"fine")) as server:

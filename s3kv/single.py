@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
-from .byterange import WHOLE, parse_slice
-from .errors import ServiceError
+from .byterange import WHOLE, ByteRange, parse_slice
+from .errors import ByteRangeError, ServiceError
 from .keys import check_key, key_text
 from .operations.conditional_read import read_if
 from .operations.conditional_write import Refused
@@ -115,6 +115,7 @@ class SingleKey(Writing, Reading):
         view = writable(buffer)
         if wanted.length is not None:
             if wanted.length > len(view):
+                self._check_inside(name, full, wanted)
                 raise ValueError(
                     f"the buffer of {len(view):,} bytes is too small for the {wanted.length:,} asked for"
                 )
@@ -131,6 +132,17 @@ class SingleKey(Writing, Reading):
                 )
             view[:count] = found.value
         return count
+
+    def _check_inside(self, name: str, full: str, wanted: ByteRange) -> None:
+        """Raise what reading this range would, without reading it: the object is only looked at."""
+        info = self._run(stat_object, name, full)
+        if isinstance(info, Missing):
+            raise info.error
+        try:
+            wanted.resolve(info.size)
+        except ByteRangeError as error:
+            error.operation, error.key = "GetObject", name
+            raise
 
     def put(
         self,

@@ -192,7 +192,10 @@ class DefaultProvider(_Kind):
 
             from .metadata import metadata_provider
 
-        session = botocore.session.Session(profile=self._profile)
+        # An empty variable is an unset one, not the name of a profile that cannot be found.
+        named = [name for name in ("AWS_DEFAULT_PROFILE", "AWS_PROFILE") if os.environ.get(name)]
+        variables = {"profile": (None, named or None, None, None)}
+        session = botocore.session.Session(variables, profile=self._profile)
         session.get_scoped_config()
         resolver = botocore.credentials.create_credential_resolver(session, region_name=_region(session))
         metadata = metadata_provider(session)

@@ -19,6 +19,7 @@ class _Kind(ABC):
     """What the kinds have in common: another object is had by asking again."""
 
     what = ""
+    asks = True
 
     @abstractmethod
     def load(self) -> Any:
@@ -218,6 +219,9 @@ class GivenProvider(_Kind):
         source: The object or callable.
         is_callable: It is to be called.
     """
+
+    # Who passes it may have had it for long.
+    asks = False
 
     def __init__(self, source: Any, is_callable: bool) -> None:
         self._source = source

@@ -280,7 +280,8 @@ class Listings(Handle):
         except OutOfOrder:
             if handed_out:
                 raise MalformedResponse(
-                    "the store does not list keys in order, so not side by side"
+                    "the store does not list keys in order, so not side by side",
+                    operation="ListObjectsV2",
                 ) from None
         yield from self._pages(wanted, after)
 

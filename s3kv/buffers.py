@@ -121,3 +121,19 @@ class GivenBuffer:
 def available() -> bool:
     """Whether this interpreter can hand out a ``bytes`` object before it is filled."""
     return sys.implementation.name == "cpython"
+
+
+def let_go(error: BaseException, outer: BaseException | None) -> None:
+    """Have an exception hold nothing of what was done: its tracebacks keep frames, and those their memory.
+
+    Some are frames of other threads, in which they may go on, so that they cannot be cleared.
+
+    Args:
+        outer: What the caller was handling already, which is none of our business; None for nothing.
+    """
+    seen: list[BaseException | None] = [outer]
+    current: BaseException | None = error
+    while current is not None and not any(current is other for other in seen):
+        seen.append(current)
+        current.__traceback__ = None
+        current = current.__cause__ or current.__context__

@@ -416,3 +416,26 @@ class BatchError(S3KVError):
         super().__init__(message, **fields)
         self.errors = dict(errors or {})
         self.results = dict(results or {})
+
+    def __copy__(self) -> BatchError:
+        again = _rebuild(type(self), self.message, self._state())
+        assert isinstance(again, BatchError)
+        return again
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What a user's file raised may be something that cannot travel, unlike all that is raised here.
+        errors = {key: _portable(error) for key, error in self.errors.items()}
+        return _rebuild, (type(self), self.message, {**self._state(), "errors": errors})
+
+
+def _portable(error: Exception) -> Exception:
+    """An error that can be pickled: this one, or its words."""
+    if isinstance(error, S3KVError):
+        return error
+    import pickle
+
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return S3KVError(f"{type(error).__name__}: {error}")
+    return error

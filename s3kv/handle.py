@@ -273,7 +273,7 @@ class Handle:
         return True
 
     def _check_open(self, key: str | None = None) -> None:
-        if self._closed:
+        if self._closed or self._core.closed:
             raise StoreClosed("the store is closed", key=key)
 
     def _run(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from .errors import InvalidKey
 from .keys import key_text
 
 _LAST = "\U0010ffff"
@@ -20,6 +21,9 @@ class KeyRange:
             which is before every other.
         exclusive_max: The first key behind the range. Default: the empty one, which here means that the
             range has no end.
+
+    Raises:
+        TypeError, InvalidKey: an end is no text, or cannot be written as UTF-8.
 
     Example:
         >>> months = s3kv.KeyRange("2026-01", "2026-04")
@@ -35,8 +39,8 @@ class KeyRange:
     exclusive_max: str
 
     def __init__(self, inclusive_min: str | bytes = "", exclusive_max: str | bytes = "") -> None:
-        object.__setattr__(self, "inclusive_min", key_text(inclusive_min))
-        object.__setattr__(self, "exclusive_max", key_text(exclusive_max))
+        object.__setattr__(self, "inclusive_min", _end(inclusive_min))
+        object.__setattr__(self, "exclusive_max", _end(exclusive_max))
 
     @staticmethod
     def prefix(prefix: str | bytes) -> KeyRange:
@@ -55,7 +59,7 @@ class KeyRange:
             >>> s3kv.KeyRange.prefix("a/")
             KeyRange('a/', 'a0')
         """
-        text = key_text(prefix)
+        text = _end(prefix)
         return KeyRange(text, _behind_prefix(text))
 
     @property
@@ -121,6 +125,16 @@ class KeyRange:
         if not self.exclusive_max:
             return f"KeyRange({self.inclusive_min!r})" if self.inclusive_min else "KeyRange()"
         return f"KeyRange({self.inclusive_min!r}, {self.exclusive_max!r})"
+
+
+def _end(key: str | bytes) -> str:
+    """One end of a range, which UTF-8 must be able to hold: it becomes part of requests."""
+    text = key_text(key)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidKey(f"{ascii(text)[:80]} cannot be written as UTF-8") from error
+    return text
 
 
 def _behind_prefix(prefix: str) -> str:

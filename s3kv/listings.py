@@ -185,6 +185,7 @@ class Listings(Handle):
         """
         fetch = fetch or self._page
         path, memory = self._path, self._core.memory
+        self._check_open()
         if wanted.empty or (after is not None and wanted.exclusive_max and after >= wanted.exclusive_max):
             return
         prefix = path + wanted.common_prefix
@@ -241,6 +242,7 @@ class Listings(Handle):
     ) -> Iterator[Columns]:
         """As :meth:`_pages`, with many pages fetched at once."""
         core, path = self._core, self._path
+        self._check_open()
         if wanted.empty:
             return
         prefix = path + wanted.common_prefix
@@ -258,7 +260,6 @@ class Listings(Handle):
             page = PageRequest(job.prefix, "" if job.segment else "/", job.last, job.token)
             return core.entry(job, fetch_page, None, self._timeout, page)
 
-        self._check_open()
         handed_out = False
         try:
             with closing(core.batch(begin, repeat(None), self._timeout)) as batch:
@@ -279,7 +280,8 @@ class Listings(Handle):
         except OutOfOrder:
             if handed_out:
                 raise MalformedResponse(
-                    "the store does not list keys in order, so not side by side"
+                    "the store does not list keys in order, so not side by side",
+                    operation="ListObjectsV2",
                 ) from None
         yield from self._pages(wanted, after)
 

@@ -253,6 +253,8 @@ class Batches(Listings, Writing, Reading):
                     large.append((name, opened))
                     return
                 yield name, full, body
+                # The errors of other keys hold this frame, and would keep a value from being resized.
+                del value, opened, body
 
         def begin(item: tuple[str, str, Body]) -> Entry[tuple[str, str, Body]] | None:
             name, full, body = item
@@ -297,6 +299,8 @@ class Batches(Listings, Writing, Reading):
                         else:
                             ended(name, entry.result, entry.error)
                     bar.step(len(entry.item[2]))
+                    # The same goes for this frame.
+                    del entry
                 if not large:
                     break
                 name, opened = large.pop()

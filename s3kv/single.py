@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
-from .byterange import WHOLE, parse_slice
-from .errors import ServiceError
+from .buffers import let_go
+from .byterange import WHOLE, ByteRange, parse_slice
+from .errors import ByteRangeError, S3KVError, ServiceError
 from .keys import check_key, key_text
 from .operations.conditional_read import read_if
 from .operations.conditional_write import Refused
@@ -112,9 +114,21 @@ class SingleKey(Writing, Reading):
         name = key_text(key)
         full = check_key(self._path, name)
         wanted = WHOLE if byte_range is None else parse_slice(byte_range)
-        view = writable(buffer)
+        view, outer = writable(buffer), sys.exc_info()[1]
+        try:
+            return self._fill(name, full, wanted, view)
+        except (S3KVError, ValueError) as error:
+            # Whoever handles the exception may close or resize the memory: its traceback is not to hold it.
+            let_go(error, outer)
+            raise error
+        finally:
+            del view, outer
+
+    def _fill(self, name: str, full: str, wanted: ByteRange, view: memoryview) -> int:
+        """As :meth:`get_into`, the arguments checked."""
         if wanted.length is not None:
             if wanted.length > len(view):
+                self._check_inside(name, full, wanted)
                 raise ValueError(
                     f"the buffer of {len(view):,} bytes is too small for the {wanted.length:,} asked for"
                 )
@@ -131,6 +145,17 @@ class SingleKey(Writing, Reading):
                 )
             view[:count] = found.value
         return count
+
+    def _check_inside(self, name: str, full: str, wanted: ByteRange) -> None:
+        """Raise what reading this range would, without reading it: the object is only looked at."""
+        info = self._run(stat_object, name, full)
+        if isinstance(info, Missing):
+            raise info.error
+        try:
+            wanted.resolve(info.size)
+        except ByteRangeError as error:
+            error.operation, error.key = "GetObject", name
+            raise
 
     def put(
         self,

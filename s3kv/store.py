@@ -12,9 +12,11 @@ from .futures import Futures
 from .keyrange import KeyRange
 from .keys import check_key, key_text
 from .many import failed
+from .messages import Body
 from .metrics import Metrics
 from .operations.delete import delete_object
 from .operations.stat import Missing, head_object
+from .payload import Source, open_value
 from .progress import Progress
 from .ranges import Ranges
 from .single import RAISE, SingleKey
@@ -300,21 +302,25 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
             (b'me', b'me')
         """
         started = self._core.clock.monotonic()
+        value: Body | None = None
         for tries in count(1):
             found = self._with_what_is_left(started).get(key, None)
             if found is not None:
                 return found
+            if value is None:
+                # A file can be read once only, and all of it is to be returned anyway.
+                opened = open_value(default)
+                value = b"".join(opened.parts()) if isinstance(opened, Source) else opened
             try:
-                self._with_what_is_left(started).put(key, default, if_absent=True)
+                self._with_what_is_left(started).put(key, value, if_absent=True)
             except ConditionFailed:
                 # Somebody else was faster; but not so often, unless the store contradicts itself.
                 if tries < _MOST_CONTRADICTIONS:
                     continue
-                self._with_what_is_left(started).put(key, default)
+                self._with_what_is_left(started).put(key, value)
             break
-        if hasattr(default, "read"):
-            return self._with_what_is_left(started).get(key)
-        return bytes(default)
+        assert value is not None
+        return bytes(value)
 
     def _with_what_is_left(self, started: float) -> Store:
         """This store, with as much of its timeout as an operation still has that began then."""

@@ -30,9 +30,11 @@ class Provider(Protocol):
 
     Attributes:
         what: What it is, for messages: ``"profile 'x'"``.
+        asks: What it loads was fetched just then, so there are none that last longer.
     """
 
     what: str
+    asks: bool
 
     def load(self) -> Any:
         """botocore's credentials object; None when the provider has nothing, which is then remembered.
@@ -197,7 +199,8 @@ class CachedSource:
             return _Held(credentials, holder, math.inf, 0.0)
         now = self._monotonic()
         renew_from = 0.0
-        if holder.refresh_needed(ADVISORY_SECONDS):
+        fetched = self.provider.asks or held is not None or refused is not None
+        if fetched and holder.refresh_needed(ADVISORY_SECONDS):
             # There are none that last longer. The less these do, the sooner others are asked for.
             short = holder.refresh_needed(4 * _AGAIN_AFTER)
             renew_from = now + (_LOOK_EVERY if short else _AGAIN_AFTER)

@@ -19,6 +19,7 @@ class _Kind(ABC):
     """What the kinds have in common: another object is had by asking again."""
 
     what = ""
+    asks = True
 
     @abstractmethod
     def load(self) -> Any:
@@ -192,7 +193,10 @@ class DefaultProvider(_Kind):
 
             from .metadata import metadata_provider
 
-        session = botocore.session.Session(profile=self._profile)
+        # An empty variable is an unset one, not the name of a profile that cannot be found.
+        named = [name for name in ("AWS_DEFAULT_PROFILE", "AWS_PROFILE") if os.environ.get(name)]
+        variables = {"profile": (None, named or None, None, None)}
+        session = botocore.session.Session(variables, profile=self._profile)
         session.get_scoped_config()
         resolver = botocore.credentials.create_credential_resolver(session, region_name=_region(session))
         metadata = metadata_provider(session)
@@ -215,6 +219,9 @@ class GivenProvider(_Kind):
         source: The object or callable.
         is_callable: It is to be called.
     """
+
+    # Who passes it may have had it for long.
+    asks = False
 
     def __init__(self, source: Any, is_callable: bool) -> None:
         self._source = source

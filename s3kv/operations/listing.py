@@ -131,7 +131,10 @@ def pages(first: PageRequest, fetch: Callable[[PageRequest], Columns]) -> Iterat
             return
         number += 1
         if token == kept or token == request.token:
-            raise MalformedResponse("the listing goes round in circles: a continuation token came twice")
+            raise MalformedResponse(
+                "the listing goes round in circles: a continuation token came twice",
+                operation="ListObjectsV2",
+            )
         if number == milestone:
             kept = token
             milestone *= 2

@@ -52,7 +52,7 @@ def service_error(response: Response, request: Request, call: Call, now: float) 
             message += _MASKED_404
     elif 300 <= status < 400:
         where = response.headers.get("location") or told.endpoint or "nowhere"
-        message = f"the store redirects to {where[:200]}, which is not followed"
+        message = f"the store redirects to {_destination(where)[:200]}, which is not followed"
         if told.region:
             message += f"; the bucket is in the region {told.region}"
     headers = response.headers
@@ -107,6 +107,14 @@ def describe(error: S3KVError, call: Call, now: float) -> S3KVError:
     error.attempts = call.attempts
     error.elapsed = now - call.started
     return error
+
+
+def _destination(url: str) -> str:
+    """Where a redirect leads to, without what could be a password or, in a presigned URL, a signature."""
+    import re
+
+    text = re.sub(r"(?s)([?#]).*", r"\1…", url)
+    return re.sub(r"(?i)^((?:[a-z][a-z0-9+.-]*:)?//)[^/]*@", r"\1…@", text)
 
 
 def _plain_words(response: Response) -> str:

@@ -103,7 +103,9 @@ class Spec:
             raise TypeError(
                 f"a store is described by an s3:// URL, a mapping or a Spec, not {type(spec).__name__}"
             )
-        values.update(_parse({name: value for name, value in members.items() if value is not None}))
+        # None leaves out a member, but there must be such a one.
+        given = {name: value for name, value in members.items() if value is not None or name not in MEMBERS}
+        values.update(_parse(given))
         self._fill(values)
         if self.bucket:
             check_bucket(self.bucket)

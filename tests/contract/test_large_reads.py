@@ -155,6 +155,20 @@ def test_a_range_is_read_into_memory(store_by: s3kv.Store, behind: Behind, wante
     assert store_by.get("key") == b"0123456789"
 
 
+@pytest.mark.parametrize("outside", [slice(5, 100), slice(0, 11), slice(-100, None)], ids=str)
+def test_a_range_outside_is_that_error_whatever_the_room(
+    store_by: s3kv.Store, behind: Behind, outside: slice
+) -> None:
+    """No memory would do for it; and a missing key is not found, with room for it or not."""
+    behind.put(store_by, "key", b"0123456789")
+    for room in (0, 10, 200):
+        with pytest.raises(s3kv.ByteRangeError) as caught:
+            store_by.get_into("key", bytearray(room), byte_range=outside)
+        assert caught.value.key == "key"
+        with pytest.raises(s3kv.KeyNotFound):
+            store_by.get_into("missing", bytearray(room), byte_range=outside)
+
+
 def test_nothing_is_read_into_memory_where_there_is_nothing(store_by: s3kv.Store, behind: Behind) -> None:
     """An empty object is no bytes, and a missing one is not found."""
     behind.put(store_by, "empty", b"")

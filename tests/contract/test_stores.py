@@ -220,6 +220,8 @@ def test_a_closed_store_refuses_everything_and_sends_nothing(
             lambda closed=closed: closed.stat("key"),
             lambda closed=closed: closed.list(),
             lambda closed=closed: next(closed.scan(), None),
+            lambda closed=closed: next(closed.scan(range=s3kv.KeyRange("b", "a")), None),
+            lambda closed=closed: next(closed.scan("a", start_after="b", parallel=True), None),
             lambda closed=closed: "key" in closed,
             lambda closed=closed: len(closed),
         ):

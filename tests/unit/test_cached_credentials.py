@@ -24,6 +24,7 @@ class Counting:
     """A provider that counts how often it is asked."""
 
     what = "the test"
+    asks = True
 
     def __init__(self) -> None:
         self.loads = 0

@@ -6,6 +6,7 @@ import copy
 import functools
 import inspect
 import pickle
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -170,6 +171,46 @@ def test_the_fields_of_some_classes() -> None:
     assert (failure.reason, failure.sent) == ("closed", False)
     batch = errors.BatchError("m")
     assert (batch.errors, batch.results) == ({}, {})
+
+
+class _Demanding(Exception):
+    """Pickle cannot make it anew."""
+
+    def __init__(self, what: str, where: str) -> None:
+        super().__init__(f"{what} at {where}")
+
+
+class _Holding(Exception):
+    """Pickle cannot take it apart."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.lock = threading.Lock()
+
+
+@pytest.mark.parametrize(
+    ("foreign", "words"),
+    [
+        (_Demanding("read error", "byte 7"), "_Demanding: read error at byte 7"),
+        (_Holding("read error"), "_Holding: read error"),
+    ],
+    ids=["demanding", "holding"],
+)
+def test_a_batch_error_pickles_whatever_failed_in_it(foreign: Exception, words: str) -> None:
+    """A file may raise anything; of what cannot travel, the words do. The error itself stays as it is."""
+    own = {"l": errors.KeyNotFound("m", key="l"), "o": OSError(5, "disk")}
+    error = errors.BatchError("m", errors={"k": foreign, **own}, results={"r": b"v"})
+    for copier in COPIERS.values():
+        twin = copier(error)
+        assert type(twin) is errors.BatchError
+        assert list(twin.errors) == ["k", "l", "o"]
+        assert type(twin.errors["k"]) in (S3KVError, type(foreign))
+        assert words.rpartition(": ")[2] in str(twin.errors["k"])
+        assert type(twin.errors["l"]) is errors.KeyNotFound
+        assert type(twin.errors["o"]) is OSError
+        assert twin.results == {"r": b"v"}
+    assert str(pickle.loads(pickle.dumps(error)).errors["k"]) == words
+    assert error.errors["k"] is copy.copy(error).errors["k"] is foreign
 
 
 def test_a_batch_error_keeps_its_own_dicts() -> None:

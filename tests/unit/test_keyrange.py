@@ -123,3 +123,11 @@ def test_what_is_no_key_is_no_end_of_a_range(wrong: Any) -> None:
         assert wrong in KeyRange()
     with pytest.raises(InvalidKey):
         KeyRange(b"\xff")
+
+
+@pytest.mark.parametrize("wrong", ["\ud800", "a\udfffb"])
+def test_what_is_not_unicode_is_no_end_of_a_range(wrong: str) -> None:
+    """No key could be there, and no request can say it."""
+    for make in (KeyRange, lambda end: KeyRange("a", end), KeyRange.prefix):
+        with pytest.raises(InvalidKey, match="UTF-8"):
+            make(wrong)

@@ -361,6 +361,15 @@ def test_an_unknown_member_is_refused_with_those_that_are_known(name: Any) -> No
     assert error.member == (str(name) if name != "x" * 10_000 else "x" * 80 + "…")
 
 
+def test_an_unknown_member_is_refused_without_a_value_too() -> None:
+    """A keyword of None is as good as left out, but only where there is such a member."""
+    with pytest.raises(SpecError, match="did you mean 'aws_region'") as caught:
+        Spec("s3://bucket/", aws_regin=None)
+    assert caught.value.member == "aws_regin"
+    with pytest.raises(SpecError):
+        s3kv.Store("s3://bucket/", nothing=None)
+
+
 def test_a_member_of_another_type_of_credentials_is_refused_with_those_it_has() -> None:
     """An anonymous store has no profile."""
     error = _refusal({**MINIMAL, "aws_credentials": {"type": "anonymous", "profile": "p"}})

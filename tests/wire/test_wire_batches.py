@@ -129,6 +129,17 @@ def test_a_key_that_comes_again_is_fetched_once(open_store: OpenStore) -> None:
         assert len(server.requests) == 32
 
 
+def test_values_are_let_go_of_when_another_cannot_be_put(open_store: OpenStore) -> None:
+    """They can be resized as soon as the batch has ended, whatever the error of the other one holds."""
+    first, last = bytearray(b"value"), bytearray(b"value")
+    with MemoryS3().server() as server:
+        with pytest.raises(s3kv.BatchError) as caught:
+            open_store(server).put_many({"first": first, "wrong": "text", "last": last})
+        assert list(caught.value.errors) == ["wrong"]
+        first.append(1)
+        last.append(1)
+
+
 BAD_KEYS = ["", "x" * 1025, "é" * 513, "\ud800"]
 
 

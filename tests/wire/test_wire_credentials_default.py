@@ -145,6 +145,22 @@ def test_the_environments_keys_come_before_the_profile_that_the_environment_name
     s3.check(keys(1))
 
 
+@pytest.mark.parametrize("another", [None, "other"])
+@pytest.mark.parametrize("variable", ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"])
+def test_a_variable_that_names_no_profile_is_as_good_as_unset(
+    variable: str, another: str | None, scene: Scene, s3: FakeS3
+) -> None:
+    """Scripts empty what they cannot unset; a profile that the other variable names counts."""
+    scene.profiles(default=keys(2), other=keys(3))
+    if another is not None:
+        scene.patch.setenv("AWS_PROFILE", another)
+        scene.patch.setenv("AWS_DEFAULT_PROFILE", another)
+    scene.patch.setenv(variable, "")
+    with s3.store(DEFAULT) as store:
+        store.get("key")
+    s3.check(keys(2) if another is None else keys(3))
+
+
 @pytest.mark.parametrize("name", ["default", "other"])
 def test_a_profile_that_the_spec_names_switches_the_environments_keys_off(
     name: str, scene: Scene, s3: FakeS3

@@ -225,6 +225,20 @@ def test_nobody_waits_while_credentials_that_are_about_to_end_are_renewed(s3: Fa
         assert waiting == []
 
 
+def test_credentials_that_are_about_to_end_when_they_are_passed_are_renewed_soon(
+    s3: FakeS3, aging: Aging, given: Any
+) -> None:
+    """Nobody waits for that either; unlike a provider's answer, they need not be the newest there are."""
+    aging.leave(ADVISORY)
+    with s3.store(given) as store:
+        with Stopwatch() as watch:
+            store.get("key")
+        assert watch.seconds < 0.5
+        assert s3.signers == [keys(1).signer]
+        until(lambda: store.get("key") == b"value" and s3.signers[-1] == keys(2).signer)
+        assert aging.calls == 1
+
+
 def test_nobody_waits_for_better_credentials_than_those_just_fetched(s3: FakeS3) -> None:
     """They have minutes to go; that a provider has no better ones yet is no reason to wait."""
     with FakeContainer(keys(1, ADVISORY), Reply(body=keys(2), seconds=0.6)) as container:

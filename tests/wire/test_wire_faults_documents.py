@@ -133,7 +133,7 @@ def test_tokens_that_go_round_in_circles_are_malformed(
 ) -> None:
     """After a number of requests in proportion."""
     with ScriptedServer(then=[Forever(READ, Told(turns(loop)))]) as server:
-        with pytest.raises(s3kv.MalformedResponse, match="round in circles"):
+        with pytest.raises(s3kv.MalformedResponse, match=r"round in circles.*ListObjectsV2"):
             way(open_store(server, policy=FAST))
         assert len(server.requests) <= 4 * len(loop)
 

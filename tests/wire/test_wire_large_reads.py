@@ -896,6 +896,70 @@ def test_a_range_is_read_into_memory(size: int, ranges: bool, open_store: OpenSt
                 store.get_into("key", bytearray(2 * size), byte_range=outside)
 
 
+def resize(buffer: bytearray) -> None:
+    """Do so, which nobody can while somebody else has a view of it; threads may just be letting go."""
+    end = time.monotonic() + 2
+    while True:
+        try:
+            return buffer.append(1)
+        except BufferError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.001)
+
+
+@pytest.mark.parametrize("size", [0, 100, 5 * PART])
+def test_memory_is_let_go_of_when_a_read_fails(size: int, transport: Any, open_store: OpenStore) -> None:
+    """It can be closed where the exception is handled, and not only when the collector has been there."""
+    shelf = Shelf(NOISE[:size])
+    gc.disable()
+    try:
+        with shelf.server() as server:
+            store = open_store(server, session=transport)
+            for key, room, wanted, expected in (
+                ("key", 2 * size + 9, None, None),
+                ("key", 2 * size + 9, slice(size, size + 5), s3kv.ByteRangeError),
+                ("key", max(0, size - 1), None, ValueError if size else None),
+                ("key", 1, slice(0, 5), ValueError),
+                ("missing", 9, None, s3kv.KeyNotFound),
+                ("missing", 9, slice(0, 5), s3kv.KeyNotFound),
+            ):
+                if key == "missing":
+                    shelf.then = {len(shelf.asked): None}
+                buffer, raised = bytearray(room), []
+                try:
+                    store.get_into(key, buffer, byte_range=wanted)
+                except (ValueError, KeyError) as error:
+                    raised = [kind for kind in type(error).__mro__ if kind is expected]
+                    resize(buffer)
+                resize(buffer)
+                assert raised == ([] if expected is None else [expected])
+    finally:
+        gc.enable()
+
+
+def test_an_exception_of_the_callers_is_left_alone_when_a_read_fails(open_store: OpenStore) -> None:
+    """Who reads into memory while he handles one still has all that its traceback holds."""
+
+    def fail() -> None:
+        kept = "a local"
+        raise ZeroDivisionError(kept)
+
+    def handle(store: s3kv.Store) -> None:
+        try:
+            fail()
+        except ZeroDivisionError:
+            with pytest.raises(ValueError, match="small"):
+                store.get_into("key", bytearray(1))
+            raise
+
+    with Shelf(b"value").server() as server:
+        store = open_store(server)
+        with pytest.raises(ZeroDivisionError) as caught:
+            handle(store)
+    assert caught.traceback[-1].frame.f_locals == {"kept": "a local"}
+
+
 def test_an_empty_object_is_read_into_anything(open_store: OpenStore) -> None:
     """Also into memory of no bytes."""
     with Shelf(b"").server() as server:

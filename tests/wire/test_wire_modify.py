@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import array
+import io
 import random
 import threading
 import time
@@ -46,6 +48,42 @@ def open_() -> Iterator[Open]:
     yield open_store
     for store in opened:
         store.close()
+
+
+@pytest.mark.parametrize("refusals", [0, 1, 3, 4])
+@pytest.mark.parametrize("kind", ["bytes", "array", "file", "pipe"])
+def test_a_default_is_written_whole_however_often_it_is_tried(
+    kind: str, refusals: int, open_: Open
+) -> None:
+    """A file is read once, from where it stands, and not from its end when somebody came in between."""
+    default: Any = NEW
+    if kind == "array":
+        default = array.array("H", NEW * 2)
+    elif kind == "file":
+        default = io.BytesIO(b"skipped" + NEW)
+        default.seek(7)
+    elif kind == "pipe":
+        default = Pipe(NEW)
+    expected = bytes(default) if kind == "array" else NEW
+    bucket = MemoryS3()
+    # Somebody is faster, and has gone again when the object is looked at.
+    bucket.writes = [Turn(acts=False, told=error(412, "PreconditionFailed"))] * refusals
+    with bucket.server() as server:
+        store = open_(server)
+        assert store.setdefault("key", default) == expected
+        assert store["key"] == expected
+        assert store.setdefault("key", io.BytesIO(OTHER)) == expected
+
+
+class Pipe:
+    """A file that can be read once."""
+
+    def __init__(self, value: bytes) -> None:
+        self._rest = io.BytesIO(value)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return what comes next."""
+        return self._rest.read(size)
 
 
 def methods(server: ScriptedServer) -> list[str]:

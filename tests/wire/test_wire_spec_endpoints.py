@@ -296,6 +296,18 @@ def test_a_redirect_to_somebody_else_is_an_error_that_names_them(
             assert caught.value.status == status
 
 
+def test_a_redirect_to_a_presigned_url_is_an_error_without_its_signature(opened: OpenStore) -> None:
+    """Whoever reads a log could use it for as long as it is good; where it leads to is said."""
+    query = "X-Amz-Credential=AK&X-Amz-Signature=0123456789abcdef"
+    redirect = answer(307, b"", f"Location: HTTP://user:word@h.invalid/bucket/a@b?{query}")
+    with ScriptedServer(exchanges(redirect)) as server:
+        store = opened(server, aws_region="us-east-1", aws_credentials={"type": "anonymous"})
+        with pytest.raises(s3kv.ServiceError, match=r"h\.invalid/bucket/a@b") as caught:
+            store.get("key")
+    for secret in ("0123456789abcdef", "Amz", "word"):
+        assert secret not in str(caught.value)
+
+
 def test_a_body_that_names_somebody_else_is_an_error_that_names_them(
     keys: None, transport: Any, opened: OpenStore
 ) -> None:

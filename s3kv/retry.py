@@ -30,7 +30,8 @@ RETRIED_CODES = frozenset(
         "ConditionalRequestConflict",
     }
 )
-# Operations that S3 may begin to answer with 200 long before it knows how they end.
+# Operations that S3 may begin to answer with 200 long before it knows how they end; and one whose answer is
+# a 200 that has errors in it, so that some stores send the error of the whole so, too.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 ANSWERED_EARLY = frozenset({"CompleteMultipartUpload", "CopyObject", "DeleteObjects", "UploadPartCopy"})
 # The statuses that errors in such an answer would have had; of any other, trying again may help.

@@ -76,6 +76,8 @@ def delete_objects(
                 break
             yield Pause(delay)
     for key in alone:
+        # Each has attempts of its own.
+        call.attempts = 0
         try:
             yield from delete_object(resources, call, key)
         except S3KVError as error:

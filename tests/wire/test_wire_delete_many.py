@@ -396,6 +396,16 @@ def test_errors_of_keys_deleted_one_by_one_are_their_own(open_store: OpenStore) 
 # ------------------------------------------------------------------------ time
 
 
+def test_attempts_of_keys_deleted_one_by_one_are_their_own(open_store: OpenStore) -> None:
+    """Neither those of the other keys nor those of the request for many."""
+    bucket = Deleting(lambda keys: error(501, "NotImplemented"))
+    bucket.single = lambda path: error(500, "InternalError")
+    with bucket.server as server, pytest.raises(s3kv.BatchError) as caught:
+        open_store(server, policy=FAST).delete_many(["a", "b"])
+    attempts = {getattr(failure, "attempts", None) for failure in caught.value.errors.values()}
+    assert attempts == {FAST.max_retries}
+
+
 @pytest.mark.parametrize("whole", [True, False], ids=["the request", "one key"])
 def test_the_timeout_ends_the_tries(whole: bool, open_store: OpenStore) -> None:
     """The keys that are left have it as their error."""

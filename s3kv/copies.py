@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from .errors import Changed, ConditionFailed, KeyNotFound
+from .errors import Changed, ConditionFailed, KeyNotFound, MalformedResponse
 from .etag import quoted
 from .handle import Handle
 from .keys import check_key, key_text
@@ -130,6 +130,12 @@ class Copies(Handle):
                 copy_object, bucket, source, headers, etag, condition
             )
             return found
+        if not etag:
+            raise MalformedResponse(
+                "the store tells no ETag of the object, so parts of two versions could not be told apart",
+                operation="HeadObject",
+                key=target.name,
+            )
 
         def arguments(part: tuple[int, int]) -> tuple[Pairs]:
             return (part_headers(core, bucket, source, etag, *part),)

@@ -120,7 +120,13 @@ class ResponseReader:
             if len(data) == length:
                 return self._finish(data, clean=True)
             if success and length >= buffers.FRESH and buffers.available():
-                return self._begin(buffers.FreshBytes(length, data[:length]), data, length)
+                try:
+                    region = buffers.FreshBytes(length, data[:length])
+                except MemoryError as error:
+                    raise MalformedResponse(
+                        f"the answer announces {length:,} bytes, for which there is no memory"
+                    ) from error
+                return self._begin(region, data, length)
             self._length = length
         elif head.chunked:
             self._decoder = ChunkedDecoder()

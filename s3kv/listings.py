@@ -201,15 +201,21 @@ class Listings(Handle):
         def in_range(key: str) -> bool:
             return key in wanted and (after is None or key > after)
 
+        last = ""
         for whole in pages(PageRequest(prefix, start_after=start), fetch):
+            if whole.keys and whole.keys[0] < last:
+                memory.unordered = True
             if start and memory.unordered:
                 # Only now this store has turned out to be one that leaves out too much then.
+                if last:
+                    raise _out_of_order()
                 yield from self._pages(wanted, after, fetch)
                 return
             page = relative(whole, len(path))
             keys = page.keys
             if not keys:
                 continue
+            last = whole.keys[-1]
             if not memory.unordered and in_range(keys[0]) and in_range(keys[-1]):
                 yield page
                 continue
@@ -235,12 +241,17 @@ class Listings(Handle):
                     break
             else:
                 return
-        yield from self._pages_side_by_side(wanted, page.keys[-1], keys_only=keys_only)
+        yield from self._pages_side_by_side(wanted, page.keys[-1], keys_only=keys_only, handed_out=True)
 
     def _pages_side_by_side(
-        self, wanted: KeyRange, after: str | None, *, keys_only: bool = False
+        self, wanted: KeyRange, after: str | None, *, keys_only: bool = False, handed_out: bool = False
     ) -> Iterator[Columns]:
-        """As :meth:`_pages`, with many pages fetched at once."""
+        """As :meth:`_pages`, with many pages fetched at once.
+
+        Args:
+            keys_only: Only the keys have to be read.
+            handed_out: What comes up to ``after`` was left out because it has been handed out before.
+        """
         core, path = self._core, self._path
         self._check_open()
         if wanted.empty:
@@ -260,7 +271,6 @@ class Listings(Handle):
             page = PageRequest(job.prefix, "" if job.segment else "/", job.last, job.token)
             return core.entry(job, fetch_page, None, self._timeout, page)
 
-        handed_out = False
         try:
             with closing(core.batch(begin, repeat(None), self._timeout)) as batch:
                 for entry in batch:
@@ -279,10 +289,7 @@ class Listings(Handle):
                         return
         except OutOfOrder:
             if handed_out:
-                raise MalformedResponse(
-                    "the store does not list keys in order, so not side by side",
-                    operation="ListObjectsV2",
-                ) from None
+                raise _out_of_order() from None
         yield from self._pages(wanted, after)
 
     def _within(self, page: Columns, wanted: KeyRange, after: str | None) -> Columns:
@@ -329,6 +336,14 @@ class Listings(Handle):
 
     def _prefix(self, prefix: str) -> str:
         return self._path + check_text(prefix)
+
+
+def _out_of_order() -> MalformedResponse:
+    """The error for keys of which some would come twice or never; the next listing knows of it."""
+    return MalformedResponse(
+        "the store does not list keys in order, which was not known when this listing began; list again",
+        operation="ListObjectsV2",
+    )
 
 
 def _entry_key(entry: ListEntry) -> str:

@@ -30,9 +30,10 @@ RETRIED_CODES = frozenset(
         "ConditionalRequestConflict",
     }
 )
-# Operations that S3 may begin to answer with 200 long before it knows how they end.
+# Operations that S3 may begin to answer with 200 long before it knows how they end; and one whose answer is
+# a 200 that has errors in it, so that some stores send the error of the whole so, too.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
-ANSWERED_EARLY = frozenset({"CompleteMultipartUpload", "CopyObject", "UploadPartCopy"})
+ANSWERED_EARLY = frozenset({"CompleteMultipartUpload", "CopyObject", "DeleteObjects", "UploadPartCopy"})
 # The statuses that errors in such an answer would have had; of any other, trying again may help.
 _LATE_STATUSES = {
     "AccessDenied": 403,
@@ -219,8 +220,10 @@ def may_have_acted(status: int, code: str) -> bool:
     """Whether a store that gave a transient error may have done what it was asked for all the same.
 
     Refusals to take on work at all (503, throttling, conflicts) are certain, and so is RADOS Gateway's
-    word for a lost race of conditional writes.
+    word for a lost race of conditional writes. A store that says that it broke down may have done anything.
     """
+    if code == "InternalError":
+        return True
     return status >= 500 and status not in (503, 509) and code not in ("SlowDown", "UnknownError")
 
 

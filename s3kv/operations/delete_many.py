@@ -48,13 +48,14 @@ def delete_objects(
     if resources.memory.no_multi_delete:
         together, alone = [], list(keys)
     policy, clock = resources.policy, resources.clock
+    before = call.attempts
     tries = 0
     while together:
-        tries += 1
+        first = not tries
         try:
-            failures = yield from _delete_together(resources, call, together)
+            failures = yield from _delete_together(resources, call, together, tries)
         except S3KVError as error:
-            if tries == 1:
+            if first:
                 raise
             # What the earlier answers said of the other keys stands.
             errors.update(dict.fromkeys(together, error))
@@ -64,6 +65,8 @@ def delete_objects(
             break
         together = [key for key, failure in failures.items() if _transient(failure)]
         errors.update((key, failures[key]) for key in failures.keys() - set(together))
+        # Whether a request fails or a key in its answer: it is one more attempt.
+        tries = call.attempts - before
         if together:
             delay = policy.delay(tries - 1, clock.draw())
             late = call.deadline is not None and clock.monotonic() + delay >= call.deadline
@@ -73,6 +76,8 @@ def delete_objects(
                 break
             yield Pause(delay)
     for key in alone:
+        # Each has attempts of its own.
+        call.attempts = 0
         try:
             yield from delete_object(resources, call, key)
         except S3KVError as error:
@@ -84,11 +89,11 @@ def delete_objects(
 
 
 def _delete_together(
-    resources: Resources, call: Call, keys: Sequence[str]
+    resources: Resources, call: Call, keys: Sequence[str], tries: int
 ) -> Generator[Effect, Any, dict[str, S3KVError] | None]:
     """The keys that one request did not delete, and why; None when the store has no such request."""
     request = _request(keys)
-    response = yield from live(request, resources, call)
+    response = yield from live(request, resources, call, tries)
     if response.status != 200:
         error = service_error(response, request, call, resources.clock.monotonic())
         if response.status not in _UNSUPPORTED and error.code not in _UNSUPPORTED_CODES:

@@ -163,7 +163,7 @@ class Resources(Protocol):
     def log(self) -> Logger: ...
 
 
-def live(request: Request, resources: Resources, call: Call) -> Life:
+def live(request: Request, resources: Resources, call: Call, tries: int = 0) -> Life:
     """Send a request until it is answered for good, and return the answer.
 
     Every status that trying again would not change is an answer, 404 and 412 included: what it means
@@ -171,6 +171,9 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
 
     Where the call says that the first attempt has been sent already (``Call.begun``), the first request
     yielded is that one, and not to be sent again.
+
+    Args:
+        tries: How many of the policy's attempts are used up already.
 
     Raises:
         RetriesExhausted: every attempt failed in a way that another might not.
@@ -184,7 +187,6 @@ def live(request: Request, resources: Resources, call: Call) -> Life:
     flying = adaptive.flying
     call.operation = request.operation
     limiter = resources.rates.reads if request.method in _READS else resources.rates.writes
-    tries = 0
     fresh = renewed = moved = False
     began: float | None = None
     refused: tuple[Credentials, Response] | None = None

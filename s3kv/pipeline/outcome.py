@@ -44,7 +44,8 @@ def service_error(response: Response, request: Request, call: Call, now: float) 
         # A page in HTML is some gateway's, which knows of no keys.
         kind = KeyNotFound
         message = told.message or "no object has this key"
-    elif status == 412:
+    elif status == 412 and request.method != "HEAD":
+        # A HEAD never has a condition: to a look before a write, this says nothing of the write's.
         kind = ConditionFailed
     elif status in (401, 403):
         kind = PermissionDenied

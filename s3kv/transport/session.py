@@ -23,7 +23,7 @@ from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
 from requests.utils import select_proxy
 from urllib3 import exceptions as urllib3_errors
-from urllib3.util import parse_url
+from urllib3.util import parse_url, wait_for_read
 
 from .. import forksafe, http1
 from ..call import Call
@@ -300,13 +300,21 @@ def _connection_failure(request: WireRequest, error: Exception) -> TransportErro
 def _read(answer: requests.Response, request: WireRequest) -> Response:
     headers = {str(name).lower(): str(value) for name, value in answer.headers.items()}
     status = answer.status_code
+    if status < 200:
+        # http.client passes over 100 only; the answer proper, which follows, is lost with the connection.
+        raise _broken_off(None)
     length = headers.get("content-length")
+    # From a real connection (a mock has none) such a head may be one that was cut short.
+    connection = getattr(answer.raw, "connection", None)
+    real = connection is not None
+    closing = _ends_by_closing(answer, headers)
+    bare = length == "0" or not http1.has_body(request.method, status)
+    if real and (length == "" or (bare and not closing and _has_ended(connection))):
+        raise _broken_off(None)
     if length is not None and not (length.isascii() and length.isdigit()):
         raise MalformedResponse(f"the answer's Content-Length is no number: {length[:80]!r}")
     uncounted = length is None and headers.get("transfer-encoding", "").lower() != "chunked"
-    # From a real connection (a mock has none) such a head may be one that was cut short.
-    real = getattr(answer.raw, "connection", None) is not None
-    doubtful = uncounted and real and not _ends_by_closing(answer, headers)
+    doubtful = uncounted and real and not closing
     etag = headers.get("etag", "")
     if real and etag.startswith(('"', 'W/"')) and not etag.endswith('"'):
         raise _broken_off(None)
@@ -351,6 +359,21 @@ def _read(answer: requests.Response, request: WireRequest) -> Response:
 def _ends_by_closing(answer: requests.Response, headers: dict[str, str]) -> bool:
     """Whether an answer says that it ends where its connection does."""
     return getattr(answer.raw, "version", 11) == 10 or "close" in headers.get("connection", "").lower()
+
+
+def _has_ended(connection: Any) -> bool:
+    """Whether the peer has closed a connection that was to live on, and there is nothing more to read.
+
+    To http.client, that ends a head like an empty line; where no body follows, nothing else tells of a cut.
+    """
+    sock = getattr(connection, "sock", None)
+    if not isinstance(sock, socket.socket):
+        return False
+    try:
+        # Below TLS, which cannot be asked. A socket with a timeout waits whatever its flags say.
+        return wait_for_read(sock, 0) and not socket.socket.recv(sock, 1, socket.MSG_PEEK)
+    except (OSError, ValueError):
+        return True
 
 
 def _broken_off(error: Exception | None) -> TransportError:

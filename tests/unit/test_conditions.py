@@ -287,6 +287,8 @@ def test_a_store_decides_by_its_spec_and_by_where_it_is(
     [
         (500, ""),
         (500, "InternalError"),
+        (400, "InternalError"),
+        (503, "InternalError"),
         (500, "SomethingNew"),
         (502, ""),
         (504, ""),

@@ -16,8 +16,10 @@ from tests.wire.scripted import (
     CLOSE,
     READ,
     Answer,
+    Forever,
     Recorded,
     ScriptedServer,
+    Send,
     answer,
     error,
     exchanges,
@@ -513,3 +515,21 @@ def test_a_lost_answer_is_not_settled_by_a_look_that_tells_no_etag(open_: Open) 
     looks = exchanges(answer(412), answer(200))
     with ScriptedServer([READ, CLOSE], looks) as server, pytest.raises(s3kv.OutcomeUnknown):
         open_(server, HEADERS).put("key", NEW, if_absent=True)
+
+
+def test_a_look_that_is_refused_says_nothing_of_the_condition(open_store: Open) -> None:
+    """A HEAD never has one, so whatever answers 412 to it means something else."""
+    refusal = b"HTTP/1.1 412 Precondition Failed\r\n\r\n"
+    with ScriptedServer(then=[Forever(READ, Send(refusal))]) as server:
+        store = open_store(server)
+        calls: list[Callable[[], object]] = [
+            lambda: store.stat("key"),
+            lambda: store.put("key", b"", if_absent=True),
+            lambda: store.write("key", b"", if_equal='"e"'),
+            lambda: store.delete("key", if_equal='"e"'),
+        ]
+        for call in calls:
+            with pytest.raises(s3kv.ServiceError) as caught:
+                call()
+            assert caught.value.status == 412
+        assert {request.method for request in server.requests} == {"HEAD"}

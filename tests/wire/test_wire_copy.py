@@ -630,3 +630,12 @@ def test_a_copy_stops_when_the_store_is_closed(open_: Open) -> None:
         store.close()
         assert "closed" in str(call.error(1))
         assert (bucket.applied, bucket.uploads) == ([], {})
+
+
+def test_a_large_source_without_an_etag_is_not_copied_in_parts(open_store: Open) -> None:
+    """They could be of two versions, and nobody would know."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {6 * 1024**3}\r\n\r\n".encode()
+    with ScriptedServer(exchanges(head)) as server:
+        with pytest.raises(s3kv.MalformedResponse, match="ETag"):
+            open_store(server).copy("from", "to")
+        assert [request.method for request in server.requests] == ["HEAD"]

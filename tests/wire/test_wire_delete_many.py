@@ -265,6 +265,30 @@ def test_what_goes_on_failing_is_given_up(open_store: OpenStore) -> None:
     assert bucket.posts == [["a", "b"], *[["b"]] * (FAST.max_retries - 1)]
 
 
+def test_attempts_are_counted_whether_requests_fail_or_keys(open_store: OpenStore) -> None:
+    """Not so many for each of them."""
+    answers = chain.from_iterable(
+        [error(500, "InternalError"), deleted([], a="InternalError")] for _ in range(9)
+    )
+    bucket = Deleting(lambda keys: next(answers))
+    with bucket.server as server, pytest.raises(s3kv.BatchError) as caught:
+        open_store(server, policy=FAST).delete_many(["a"])
+    assert len(bucket.posts) == FAST.max_retries
+    (failure,) = caught.value.errors.values()
+    assert isinstance(failure, s3kv.RetriesExhausted)
+    assert failure.attempts == FAST.max_retries
+
+
+def test_an_error_in_the_body_of_a_success_is_one_of_the_whole_request(open_store: OpenStore) -> None:
+    """It says so of no key, and may pass."""
+    late = answer(200, b"<Error><Code>InternalError</Code><Message>We broke</Message></Error>")
+    answers = iter([late, None])
+    bucket = Deleting(lambda keys: next(answers))
+    with bucket.server as server:
+        assert open_store(server, policy=FAST).delete_many(["a", "b"]) == 2
+    assert bucket.posts == [["a", "b"], ["a", "b"]]
+
+
 def test_a_request_that_fails_as_a_whole_is_tried_again_as_a_whole(open_store: OpenStore) -> None:
     """As every other request is."""
     answers = iter([error(503, "SlowDown"), error(500, "InternalError"), None])
@@ -370,6 +394,16 @@ def test_errors_of_keys_deleted_one_by_one_are_their_own(open_store: OpenStore) 
 
 
 # ------------------------------------------------------------------------ time
+
+
+def test_attempts_of_keys_deleted_one_by_one_are_their_own(open_store: OpenStore) -> None:
+    """Neither those of the other keys nor those of the request for many."""
+    bucket = Deleting(lambda keys: error(501, "NotImplemented"))
+    bucket.single = lambda path: error(500, "InternalError")
+    with bucket.server as server, pytest.raises(s3kv.BatchError) as caught:
+        open_store(server, policy=FAST).delete_many(["a", "b"])
+    attempts = {getattr(failure, "attempts", None) for failure in caught.value.errors.values()}
+    assert attempts == {FAST.max_retries}
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["the request", "one key"])

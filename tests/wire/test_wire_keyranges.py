@@ -81,6 +81,23 @@ def test_a_store_that_turns_out_to_have_another_order_is_asked_again_from_its_st
         ]
 
 
+@pytest.mark.parametrize("second", [("b/6", "b/5"), ("b/1", "b/2")], ids=["in a page", "between pages"])
+def test_a_store_whose_order_shows_late_gives_no_key_twice(
+    second: tuple[str, str], open_store: OpenStore
+) -> None:
+    """Some of its keys are handed out, and which, nobody remembers; the next listing is complete."""
+    again = listing("b/3", "b/4", token="2"), listing(*second)
+    script = exchanges(listing("b/3", "b/4", token="2"), listing(*second), *again)
+    with ScriptedServer(script) as server:
+        store = open_store(server)
+        scan = store.scan("b", start_after="b/")
+        assert [next(scan).key, next(scan).key] == ["b/3", "b/4"]
+        with pytest.raises(s3kv.MalformedResponse, match="order"):
+            next(scan)
+        found = [entry.key for entry in store.scan("b", start_after="b/")]
+        assert found == ["b/3", "b/4", *second]
+
+
 @pytest.mark.parametrize("wrong", ["a", ("a", "b"), slice(1, 2), 5])
 def test_what_is_no_range_is_a_type_error(wrong: Any, open_store: OpenStore) -> None:
     """As is what is no number of characters; a negative one is a ValueError."""

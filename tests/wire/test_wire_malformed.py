@@ -324,8 +324,8 @@ def test_a_chunk_size_line_without_an_end_is_refused(open_store: OpenStore) -> N
 @both
 @pytest.mark.parametrize(
     "length",
-    [2**63 - 1, 2**63, 2**64 - 1, 9_999_999_999_999_999_999, 10**18, 10**15],
-    ids=["2^63-1", "2^63", "2^64-1", "19 nines", "10^18", "10^15"],
+    [2**63 - 1, 2**63, 2**64 - 1, 9_999_999_999_999_999_999, 10**18, 10**15, 4 * 10**13],
+    ids=["2^63-1", "2^63", "2^64-1", "19 nines", "10^18", "10^15", "40 terabytes"],
 )
 def test_an_object_that_announces_the_impossible_is_an_error_of_ours(
     length: int, used: bool, open_store: OpenStore

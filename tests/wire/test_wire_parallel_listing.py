@@ -257,3 +257,19 @@ def test_a_store_out_of_order_is_listed_page_by_page(open_store: OpenStore) -> N
     lister.faults = lambda number: listing(*shuffled)
     with lister.server() as server:
         assert sorted(scanned(open_store(server))) == FLAT[:200]
+
+
+def test_a_store_whose_order_shows_late_loses_no_key(open_store: OpenStore) -> None:
+    """Two slow pages in order, then others: what is before those two has not been seen."""
+    lister = Lister(FLAT[:200], 1000, 0.02)
+    told = [listing(*FLAT[80:90], token="2"), listing(*FLAT[90:100], token="3")]
+    rest = [*FLAT[:80], *FLAT[100:200]]
+    random.Random(3).shuffle(rest)
+    lister.faults = lambda number: told[number] if number < 2 else listing(*rest)
+    with lister.server() as server:
+        store = open_store(server)
+        with pytest.raises(s3kv.MalformedResponse, match="order"):
+            store.list()
+        whole = listing(*FLAT[80:100], *rest)
+        lister.faults = lambda number: whole
+        assert store.list() == FLAT[:200]

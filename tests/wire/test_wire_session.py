@@ -494,6 +494,49 @@ def test_a_head_cut_short_is_no_answer(
         assert etag == '"9b2cf535f27731c974343645a3985328"'
 
 
+TOLD = (
+    b'HTTP/1.1 200 OK\r\nContent-Length: 123\r\nETag: "9b2cf535f27731c974343645a3985328"\r\n'
+    b"x-amz-meta-run: twelve\r\n\r\n"
+)
+# Where a line of it ends, or is as good as whole; and what is only the beginning of a length.
+CUTS = [17, 19, 33, 35, 37, 38, 40, 45, 78, 79, 80, 96, 102, 103, 104, 105]
+
+
+@pytest.mark.parametrize("end", CUTS)
+def test_the_head_of_a_cut_head_is_not_all_there_is_to_say(
+    end: int, session: requests.Session, open_store: OpenStore
+) -> None:
+    """Of a HEAD, no body tells that some of its headers are missing, or are not all there."""
+    with ScriptedServer([READ, Send(TOLD[:end]), CLOSE], exchanges(TOLD)) as server:
+        info = open_store(server, session=session, policy=FAST).stat("key")
+        assert (info.size, info.etag) == (123, '"9b2cf535f27731c974343645a3985328"')
+        assert info.metadata == {"run": "twelve"}
+
+
+@pytest.mark.parametrize("end", [33, 35, 36, 38])
+def test_a_cut_head_of_a_write_is_a_lost_answer(
+    end: int, session: requests.Session, open_store: OpenStore
+) -> None:
+    """It says nothing against the write."""
+    whole = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "e"\r\n\r\n'
+    with ScriptedServer([READ, Send(whole[:end]), CLOSE], exchanges(whole)) as server:
+        assert open_store(server, session=session, policy=FAST).put("key", b"").generation == '"e"'
+
+
+@pytest.mark.parametrize("status", ["102 Processing", "103 Early Hints"])
+def test_an_interim_answer_is_no_answer(
+    status: str, session: requests.Session, open_store: OpenStore
+) -> None:
+    """http.client knows of 100 only, and what follows must not be taken for the next request's answer."""
+    interim = f"HTTP/1.1 {status}\r\n\r\n".encode()
+    with ScriptedServer(
+        [READ, Send(interim + ok(b"lost")), CLOSE], exchanges(ok(b"one"), ok(b"two"))
+    ) as server:
+        store = open_store(server, session=session, policy=FAST)
+        assert store.get("key") == b"one"
+        assert store.get("key") == b"two"
+
+
 def test_the_cut_head_of_an_error_does_not_hide_what_is_missing(
     session: requests.Session, open_store: OpenStore
 ) -> None:

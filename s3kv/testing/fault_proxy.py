@@ -14,7 +14,7 @@ from ..store import Store
 from .faults import Fault
 from .injection import Injection, Rule, Script
 from .opened import Opened
-from .seen import Seen
+from .seen import OPERATIONS, Seen
 
 if TYPE_CHECKING:
     from .proxy_loop import ProxyLoop
@@ -173,6 +173,11 @@ class FaultProxy:
         for name, value in {"method": method, "operation": operation, "path": path, "key": key}.items():
             if value is not None and not isinstance(value, str):
                 raise TypeError(f"{name} is a str, not {type(value).__name__}")
+        if operation is not None and operation not in OPERATIONS and not operation.isupper():
+            raise ValueError(
+                f"operation is {operation!r:.40}: allowed are {', '.join(sorted(OPERATIONS))}, or an HTTP "
+                "method where S3 has no name for what it asks"
+            )
         if type(skip) is not int or skip < 0:
             raise ValueError(f"skip is {skip!r:.40}: allowed is 0 or more")
         if times is not None and (type(times) is not int or times < 1):

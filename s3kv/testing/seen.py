@@ -72,6 +72,17 @@ _UPLOADS = {
 }
 _OBJECTS = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
 _BUCKETS = {"GET": "ListObjects", "HEAD": "HeadBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket"}
+_OTHERS = (
+    "CopyObject",
+    "CreateMultipartUpload",
+    "DeleteObjects",
+    "ListBuckets",
+    "ListMultipartUploads",
+    "ListObjectsV2",
+    "UploadPartCopy",
+)
+#: All that :func:`operation_of` may return, HTTP methods aside.
+OPERATIONS = frozenset({*_UPLOADS.values(), *_OBJECTS.values(), *_BUCKETS.values(), *_OTHERS})
 
 
 def operation_of(method: str, target: str, headers: Mapping[str, str]) -> str:

@@ -28,6 +28,7 @@ from s3kv.testing import (
     Seen,
     Stall,
     Throttle,
+    seen,
 )
 from s3kv.testing.framing import Chunked, Counted, answer_framing, headers_of, status_of
 from s3kv.testing.seen import operation_of
@@ -246,6 +247,12 @@ def test_a_request_has_s3s_name(method: str, target: str, headers: dict[str, str
     assert operation_of(method, target, headers) == name
 
 
+def test_every_name_can_be_asked_for() -> None:
+    """And no other but a method."""
+    assert {name for *_, name in OPERATIONS if not name.isupper()} == seen.OPERATIONS
+    FaultProxy(NOBODY).inject(Reset(), operation="OPTIONS")
+
+
 # ------------------------------------------------------------------------------- what is refused
 
 
@@ -284,6 +291,7 @@ def test_a_fault_that_cannot_be_is_refused(make: Any, message: str) -> None:
         ({"fault": "reset"}, "a fault is one of s3kv.testing.faults, not 'reset'"),
         ({"method": 1}, "method is a str, not int"),
         ({"key": b"k"}, "key is a str, not bytes"),
+        ({"operation": "GetObjects"}, "operation is 'GetObjects': allowed are AbortMultipartUpload, "),
         ({"skip": -1}, "skip is -1: allowed is 0 or more"),
         ({"skip": True}, "skip is True"),
         ({"times": 0}, "times is 0: allowed is 1 or more, or None for all"),

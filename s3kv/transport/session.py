@@ -45,8 +45,9 @@ _PIECE = 256 * 1024
 class SessionTransport:
     """Sends requests through a ``requests.Session``.
 
-    Mutable state: none but the session, which belongs to the user and is never closed here; in a forked
-    child its adapters get new pools.
+    Mutable state: the session, which belongs to the user and is never closed here (in a forked child its
+    adapters get new pools), and ``_doubted``, see :func:`_check_whole`, changed by
+    single steps of the interpreter.
 
     Args:
         session: The session.
@@ -56,6 +57,7 @@ class SessionTransport:
     def __init__(self, session: requests.Session, settings: Settings) -> None:
         self._session = session
         self._settings = settings
+        self._doubted: dict[Origin, frozenset[str]] = {}
         forksafe.register(self)
 
     def exchange(self, request: WireRequest, call: Call) -> Response:
@@ -104,7 +106,7 @@ class SessionTransport:
             raise TransportError(f"the session could not send: {error}", reason="proxy") from error
         began(answer)
         try:
-            return _read(answer, request)
+            return _read(answer, request, self._doubted)
         except (urllib3_errors.HTTPError, OSError) as error:
             if isinstance(error, TransportError):
                 raise
@@ -297,7 +299,9 @@ def _connection_failure(request: WireRequest, error: Exception) -> TransportErro
     return TransportError(f"the connection to {request.origin} broke: {error}", reason="closed", sent=True)
 
 
-def _read(answer: requests.Response, request: WireRequest) -> Response:
+def _read(
+    answer: requests.Response, request: WireRequest, doubted: dict[Origin, frozenset[str]]
+) -> Response:
     headers = {str(name).lower(): str(value) for name, value in answer.headers.items()}
     status = answer.status_code
     if status < 200:
@@ -309,8 +313,10 @@ def _read(answer: requests.Response, request: WireRequest) -> Response:
     real = connection is not None
     closing = _ends_by_closing(answer, headers)
     bare = length == "0" or not http1.has_body(request.method, status)
-    if real and (length == "" or (bare and not closing and _has_ended(connection))):
+    if real and length == "":
         raise _broken_off(None)
+    if bare and real and not closing and _has_ended(connection):
+        _check_whole(request, status, headers, doubted)
     if length is not None and not (length.isascii() and length.isdigit()):
         raise MalformedResponse(f"the answer's Content-Length is no number: {length[:80]!r}")
     uncounted = length is None and headers.get("transfer-encoding", "").lower() != "chunked"
@@ -359,6 +365,28 @@ def _read(answer: requests.Response, request: WireRequest) -> Response:
 def _ends_by_closing(answer: requests.Response, headers: dict[str, str]) -> bool:
     """Whether an answer says that it ends where its connection does."""
     return getattr(answer.raw, "version", 11) == 10 or "close" in headers.get("connection", "").lower()
+
+
+def _check_whole(
+    request: WireRequest, status: int, headers: dict[str, str], doubted: dict[Origin, frozenset[str]]
+) -> None:
+    """Have it be tried again where the end of a connection may have cut off some of the headers.
+
+    Args:
+        doubted: The names in the last head that may have been cut, by origin. The same twice is a store
+            that closes connections without saying so, which is believed.
+
+    Raises:
+        TransportError: that may be.
+    """
+    if request.method == "HEAD":
+        names = frozenset(headers)
+        before = doubted.get(request.origin)
+        doubted[request.origin] = names
+        if before != names:
+            raise _broken_off(None)
+    elif request.method == "PUT" and status < 300 and "etag" not in headers:
+        raise _broken_off(None)
 
 
 def _has_ended(connection: Any) -> bool:

@@ -523,6 +523,33 @@ def test_a_cut_head_of_a_write_is_a_lost_answer(
         assert open_store(server, session=session, policy=FAST).put("key", b"").generation == '"e"'
 
 
+@pytest.mark.parametrize("method", ["put", "delete"])
+def test_a_write_is_not_sent_again_because_its_connection_was_closed(
+    method: str, session: requests.Session, open_store: OpenStore
+) -> None:
+    """Without a word: all that there is to know has been said."""
+    done = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "e"\r\n\r\n'
+    with ScriptedServer(then=[READ, Send(done), CLOSE]) as server:
+        store = open_store(server, session=session, policy=FAST)
+        for number in range(3):
+            if method == "put":
+                assert store.put(str(number), b"").generation == '"e"'
+            else:
+                store.delete(str(number))
+        assert len(server.requests) == 3
+
+
+def test_a_store_that_closes_every_connection_is_believed(
+    session: requests.Session, open_store: OpenStore
+) -> None:
+    """When it has told the same twice; then at once."""
+    with ScriptedServer(then=[READ, Send(TOLD), CLOSE]) as server:
+        store = open_store(server, session=session, policy=FAST)
+        for number in range(5):
+            assert store.stat(str(number)).metadata == {"run": "twelve"}
+        assert len(server.requests) == 5 + 1
+
+
 @pytest.mark.parametrize("status", ["102 Processing", "103 Early Hints"])
 def test_an_interim_answer_is_no_answer(
     status: str, session: requests.Session, open_store: OpenStore

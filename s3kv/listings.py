@@ -31,6 +31,7 @@ from .values import ListEntry
 # So many pages are fetched one after the other before there may be more at once, and that only if they take
 # so many seconds each.
 _FEW = 2
+_MANY = 64
 _SLOW = 0.01
 
 # Inside the class, ``list`` is the method.
@@ -232,25 +233,36 @@ class Listings(Handle):
         self._check_open()
         clock = self._core.clock
         started = clock.monotonic()
+        before: _List[_List[str]] = []
         with closing(Ahead(self._core, self._timeout, keys_only=keys_only)) as ahead:
             for number, page in enumerate(self._pages(wanted, None, ahead.page), 1):
                 yield page
+                if number > _MANY:
+                    # It is fast, and what came first need not be remembered any more.
+                    before.clear()
+                    continue
+                before.append(page.keys)
                 if number < _FEW or clock.monotonic() - started <= number * _SLOW:
                     continue
                 if page.keys and page.next_token and not self._core.memory.unordered:
                     break
             else:
                 return
-        yield from self._pages_side_by_side(wanted, page.keys[-1], keys_only=keys_only, handed_out=True)
+        yield from self._pages_side_by_side(wanted, page.keys[-1], keys_only=keys_only, before=before)
 
     def _pages_side_by_side(
-        self, wanted: KeyRange, after: str | None, *, keys_only: bool = False, handed_out: bool = False
+        self,
+        wanted: KeyRange,
+        after: str | None,
+        *,
+        keys_only: bool = False,
+        before: _List[_List[str]] | None = None,
     ) -> Iterator[Columns]:
         """As :meth:`_pages`, with many pages fetched at once.
 
         Args:
             keys_only: Only the keys have to be read.
-            handed_out: What comes up to ``after`` was left out because it has been handed out before.
+            before: The keys up to ``after`` that have been handed out; default: none are wanted.
         """
         core, path = self._core, self._path
         self._check_open()
@@ -271,6 +283,7 @@ class Listings(Handle):
             page = PageRequest(job.prefix, "" if job.segment else "/", job.last, job.token)
             return core.entry(job, fetch_page, None, self._timeout, page)
 
+        handed_out = False
         try:
             with closing(core.batch(begin, repeat(None), self._timeout)) as batch:
                 for entry in batch:
@@ -290,7 +303,13 @@ class Listings(Handle):
         except OutOfOrder:
             if handed_out:
                 raise _out_of_order() from None
-        yield from self._pages(wanted, after)
+        if before is None:
+            yield from self._pages(wanted, after)
+            return
+        # Others may be anywhere, also before those.
+        known = {key for keys in before for key in keys}
+        for page in self._pages(wanted, None):
+            yield pick(page, [place for place, key in enumerate(page.keys) if key not in known])
 
     def _within(self, page: Columns, wanted: KeyRange, after: str | None) -> Columns:
         """The entries of a page, which is in order, that are wanted."""

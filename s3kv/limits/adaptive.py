@@ -56,11 +56,11 @@ class AdaptiveLimit:
     def turn(self) -> Pending[None] | None:
         """What to wait for before another request may be sent; None when it may be at once."""
         with self._lock:
-            if len(self.flying) < self._allowed:
+            if len(self.flying) + 1 <= self._allowed:
                 return None
             turn: Pending[None] = Pending()
             self._waiting.append(turn)
-            if len(self.flying) < self._allowed:
+            if len(self.flying) + 1 <= self._allowed:
                 # One has ended this moment, and may have found nobody who waits.
                 self._waiting.pop()
                 return None

@@ -291,16 +291,19 @@ def live(request: Request, resources: Resources, call: Call, tries: int = 0) -> 
                     answered(log, request, call, response, clock.monotonic() - start)
                 memory.answered = True
                 status = response.status
-                if adaptive.active and status < 500:
-                    adaptive.accepted()
                 if status < 300 and not (request.operation in ANSWERED_EARLY and _failed_late(response)):
                     outcome = response if resumption is None else resumption.complete(response)
                     if outcome is not None:
+                        if adaptive.active:
+                            adaptive.accepted()
                         return outcome
                     # As if the store had seen for itself that this is not the version that was begun.
                     response = Response(412, response.headers, b"")
                 status = response.status
                 response.error = parse_error(response.body)
+                less = wants_less(status, response.error.code)
+                if adaptive.active and status < 500 and not less:
+                    adaptive.accepted()
                 mask_answer(response, secrets_of(credentials, wire))
                 if not moved and resources.relocate(response, endpoint):
                     moved = True
@@ -343,7 +346,7 @@ def live(request: Request, resources: Resources, call: Call, tries: int = 0) -> 
                 if verdict is not Verdict.RETRY:
                     outcome = response
                     return response
-                if wants_less(status, response.error.code):
+                if less:
                     adaptive.refused(epoch)
                 if may_have_acted(status, response.error.code):
                     call.uncertain += 1

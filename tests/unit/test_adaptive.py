@@ -35,6 +35,20 @@ def test_a_refusal_halves_what_is_in_flight() -> None:
     assert limit.allowed == 8
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 16])
+def test_no_more_may_fly_than_it_says(count: int) -> None:
+    """Not one for the rest of a half, either."""
+    limit = AdaptiveLimit(lambda: 32)
+    requests = _flying(limit, count)
+    limit.refused(limit.epoch)
+    allowed = limit.allowed
+    assert allowed == (count + 1) // 2
+    limit.flying.difference_update(requests[allowed:])
+    assert limit.turn() is not None
+    limit.flying.discard(requests[0])
+    assert limit.turn() is None
+
+
 def test_refusals_of_what_was_under_way_already_count_once() -> None:
     """Otherwise one bad moment would leave a single request in flight."""
     limit = AdaptiveLimit(lambda: 32)

@@ -433,6 +433,31 @@ def test_a_store_that_asks_for_time_gets_it_up_to_the_most(
     assert trace.pauses == [pause]
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [(429, ""), (503, ""), (400, "ThrottlingException"), (200, "SlowDown")],
+    ids=lambda refusal: f"{refusal[0]} {refusal[1]}".strip(),
+)
+def test_a_store_that_asks_for_less_is_not_sent_more(refusal: tuple[int, str]) -> None:
+    """A refusal is no success, also not of a request that was under way when another was refused."""
+    world = World(RetryPolicy(max_retries=1))
+    adaptive = world.adaptive
+    # And the one that is looked at, and the other one, which has just ended.
+    adaptive.flying.update(range(14))
+
+    def refused_after_another() -> Outcome:
+        adaptive.refused(adaptive.epoch)
+        return answer(*refusal)
+
+    completion = Request("CompleteMultipartUpload", "POST", "key")
+    trace = run([refused_after_another], world, request=completion)
+    assert isinstance(trace.error, RetriesExhausted)
+    adaptive.flying.clear()
+    adaptive.flying.update(range(8))
+    assert adaptive.allowed == 8
+    assert adaptive.turn() is not None, "a little more is allowed"
+
+
 def test_what_the_store_asked_for_is_forgotten_after_the_next_attempt() -> None:
     """Each answer asks for itself."""
     trace = run([answer(503, retry_after="30"), answer(503), failure("closed"), answer()], World())

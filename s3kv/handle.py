@@ -101,8 +101,8 @@ class Handle:
         """The same store with another ``timeout``, sharing everything else.
 
         Args:
-            seconds: That one operation on one key, or one page of a listing, may take in all; None for no
-                limit.
+            seconds: That one operation on one key, alone or in a batch, or one page of a listing, may take
+                in all; None for no limit.
 
         Returns:
             The store; closing it does not close this one.

@@ -47,11 +47,10 @@ class Handle:
         **members: Any,
     ) -> None:
         parsed = Spec(spec, **members)
-        self._timeout = _check_timeout(timeout)
+        self._timeout = check_timeout(timeout)
         self._path = parsed.path
         self._context = _check_context(context)
-        if session is not None and not all(hasattr(session, name) for name in _SESSION):
-            raise TypeError(f"session is a requests.Session or None, not {type(session).__name__}")
+        check_session(session)
         self._core = Core(parsed, _context_of(parsed, self._context), session=session)
         self._owner = True
         self._closed = False
@@ -102,8 +101,8 @@ class Handle:
         """The same store with another ``timeout``, sharing everything else.
 
         Args:
-            seconds: That one operation on one key, or one page of a listing, may take in all; None for no
-                limit.
+            seconds: That one operation on one key, alone or in a batch, or one page of a listing, may take
+                in all; None for no limit.
 
         Returns:
             The store; closing it does not close this one.
@@ -116,7 +115,7 @@ class Handle:
             >>> s3kv.Store("s3://my-bucket/").with_timeout(30)
             <s3kv.Store('s3://my-bucket/', timeout=30)>
         """
-        return self._sharing(self._path, _check_timeout(seconds))
+        return self._sharing(self._path, check_timeout(seconds))
 
     @property
     def path(self) -> str:
@@ -191,7 +190,9 @@ class Handle:
         return self._core.spec.at(self._path)
 
     def close(self) -> None:
-        """Close the store for good. Closing again does nothing; any other use is ``StoreClosed``.
+        """Close the store for good. Closing again does nothing; any other call is ``StoreClosed``.
+
+        What sends no request still tells what it did: ``spec``, ``path``, ``metrics`` and the like.
 
         Closing a store also closes its children (``store / "sub"``); closing a child closes no other.
 
@@ -302,7 +303,7 @@ def check_text(text: object) -> str:
     return text
 
 
-def _check_timeout(seconds: object) -> float | None:
+def check_timeout(seconds: object) -> float | None:
     """A timeout as the store keeps it: seconds, or None for no limit."""
     if seconds is None:
         return None
@@ -313,6 +314,12 @@ def _check_timeout(seconds: object) -> float | None:
             f"timeout is {seconds!r:.40}: allowed is a positive number of seconds, up to 1e9, or None"
         )
     return float(seconds)
+
+
+def check_session(session: object) -> None:
+    """Raise a TypeError for what is neither a session nor None."""
+    if session is not None and not all(hasattr(session, name) for name in _SESSION):
+        raise TypeError(f"session is a requests.Session or None, not {type(session).__name__}")
 
 
 def _check_context(context: object) -> Context | None:

@@ -46,8 +46,8 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
             with other stores. Default None: the process-wide default.
         session: A ``requests.Session`` to send through instead of the built-in transport, for
             adapters, proxies, or mocking with ``responses``. Default None.
-        timeout: Seconds that one operation on one key, or one page of a listing, may take in all,
-            retries included. Default None: no limit.
+        timeout: Seconds that one operation on one key, alone or in a batch, or one page of a listing, may
+            take in all, retries included. Default None: no limit.
         **members: Members of the spec, overriding ``spec``; see :class:`Spec`. As ``aws_credentials``
             a botocore ``Credentials`` object, or a callable that returns one, is allowed too.
 

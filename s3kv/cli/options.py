@@ -23,7 +23,7 @@ _NO_OPTIONS = frozenset({"driver", "bucket", "path"})
 
 _EPILOG = """\
 URLs are s3://bucket/key, with an --endpoint too. Keys are percent-decoded: s3://bucket/a%20b is the key
-"a b", and a literal %, ? or # is %25, %3F or %23. Options of the store are as in s3kv's JSON spec.
+"a b", and a literal %, ?, # or | is %25, %3F, %23 or %7C. Options of the store are as in s3kv's JSON spec.
 
 exit status: 0 done, 1 not found or a condition did not hold, 2 wrong usage, 3 no access or no network,
 130 interrupted

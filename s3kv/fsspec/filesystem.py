@@ -42,6 +42,7 @@ class S3KVFileSystem(Transfers):
 
     Raises:
         SpecError: a wrong member; names it and what is allowed.
+        TypeError, ValueError: a wrong session or timeout, as of a store.
 
     Example:
         >>> import fsspec

@@ -10,6 +10,7 @@ from typing import Any
 from .. import forksafe
 from ..context import Context, default_context
 from ..errors import SpecError
+from ..handle import check_session, check_timeout
 from ..spec.resources import RESOURCES
 from ..spec.spec import Spec
 from ..store import Store
@@ -93,7 +94,11 @@ def stores_for(
 
     Raises:
         SpecError: a wrong member.
+        TypeError, ValueError: a wrong session or timeout, as of a store.
     """
+    # Stores are opened later, in the middle of something else.
+    check_session(session)
+    check_timeout(timeout)
     for name in ("bucket", "path"):
         if name in members:
             raise SpecError(

@@ -99,6 +99,22 @@ def test_a_wrong_option_is_refused_at_once(wrong: dict[str, Any], message: str) 
         S3KVFileSystem(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "kind", "message"),
+    [
+        ({"timeout": 0}, ValueError, "timeout is 0"),
+        ({"timeout": "1"}, TypeError, "timeout is a number"),
+        ({"session": 3}, TypeError, "session is a requests.Session"),
+    ],
+)
+def test_what_is_wrong_for_a_store_is_refused_at_once(
+    wrong: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    """Not when the first bucket is opened, where a ValueError might be taken for something else's."""
+    with pytest.raises(kind, match=message):
+        S3KVFileSystem(**wrong)
+
+
 def test_every_member_of_the_spec_is_an_option(options: dict[str, Any], place: str) -> None:
     """And those that event loops would need do no harm."""
     made = S3KVFileSystem(

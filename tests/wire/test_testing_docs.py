@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import shutil
+import subprocess
+import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -32,6 +35,27 @@ def test_all_that_is_shown_runs(pytester: pytest.Pytester) -> None:
     # The tests of the example that have parameters count several times.
     assert result.parseoutcomes()["passed"] >= tests >= 15
     assert result.ret == 0
+
+
+def test_the_example_runs_as_it_says(tmp_path: Path) -> None:
+    """In a clone, whose settings make errors of warnings, and where s3kv is installed, not only linked."""
+    installed = tmp_path / "s3kv-0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: s3kv\nVersion: 0\n")
+    (installed / "RECORD").write_text("s3kv/__init__.py,,\n")
+    (installed / "entry_points.txt").write_text("[pytest11]\ns3kv = s3kv.testing.plugin\n")
+    done = subprocess.run(
+        [sys.executable, "examples/testing_your_code.py"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "arning" not in done.stdout + done.stderr
 
 
 def test_every_fault_is_on_the_page() -> None:

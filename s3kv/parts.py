@@ -267,8 +267,16 @@ def _made_ready(parts: Parts, threads: int) -> Generator[tuple[Any, ...], None, 
     pending: deque[Future[tuple[Any, ...]]] = deque()
     try:
         for part in parts.every():
-            pending.append(pool.submit(parts.arguments, part))
-            del part
+            try:
+                pending.append(pool.submit(parts.arguments, part))
+            except RuntimeError:
+                # The main thread has ended, so no thread can be started any more: this one goes on alone.
+                while pending:
+                    yield pending.popleft().result()
+                yield parts.arguments(part)
+                continue
+            finally:
+                del part
             if len(pending) == threads:
                 yield pending.popleft().result()
         while pending:

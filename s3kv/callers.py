@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import exitsafe, forksafe
@@ -33,7 +34,7 @@ class Callers:
     def submit(
         self, count: int, function: Callable[..., Any], *arguments: Any, **options: Any
     ) -> Future[Any]:
-        """Have a thread call ``function``; in a pool that is closed, this one does.
+        """Have a thread call ``function``; this one does where the pool is closed, or no thread can be had.
 
         Args:
             count: How many threads there may be; the first call decides.
@@ -45,10 +46,12 @@ class Callers:
 
                     self._pool = ThreadPoolExecutor(count, thread_name_prefix="s3kv-caller")
                     exitsafe.promise(self)
-                promised = self._pool.submit(function, *arguments, **options)
-                self._promised[promised] = getattr(function, "__name__", "") in WRITES
-                promised.add_done_callback(self._kept)
-                return promised
+                # None can be had any more when the main thread has ended.
+                with suppress(RuntimeError):
+                    promised = self._pool.submit(function, *arguments, **options)
+                    self._promised[promised] = getattr(function, "__name__", "") in WRITES
+                    promised.add_done_callback(self._kept)
+                    return promised
         from concurrent.futures import Future
 
         future: Future[Any] = Future()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from .core import Core
 from .errors import DeadlineExceeded, RetriesExhausted, ServiceError, StoreClosed
 from .messages import Pairs
-from .operations.begin_upload import Begun, begin_upload, forget_lost
+from .operations.begin_upload import Beginning, Begun, begin_upload, forget_lost
 from .operations.conditional_write import Refused
 from .operations.conditions import WRITE_ID_HEADER, new_write_id
 from .operations.multipart import (
@@ -132,22 +132,23 @@ def _write_once(
     target: Target, parts: Parts, headers: Pairs, condition: StorageGeneration | None, certain: bool
 ) -> TimestampedStorageGeneration | Refused:
     write_id = new_write_id()
-    begun: Begun
-    with begun_or_forgotten(target.core, target.name, target.full):
-        begun = target.run(begin_upload, (*headers, (WRITE_ID_HEADER, write_id)))
-    upload = begun.upload
+    core, name, full = target.core, target.name, target.full
+    beginning = Beginning(core.clock.monotonic())
+    # One block from before the beginning on: in front of a second one, Ctrl-C would leave an upload behind.
     try:
+        begun: Begun = target.run(begin_upload, (*headers, (WRITE_ID_HEADER, write_id)), beginning)
+        upload = begun.upload
         etags = _send(target, parts, upload)
         parts.check()
         if begun.lost:
-            forget_lost_ones(target.core, target.name, target.full, begun, target.left)
+            forget_lost_ones(core, name, full, begun, target.left)
         outcome: TimestampedStorageGeneration | Refused = target.run(
             complete_upload, upload, etags, condition, write_id, certain
         )
     except BaseException as error:
-        if begun.lost:
-            forget_lost_ones(target.core, target.name, target.full, begun, 0)
-        _abort(target, upload, at_once=not isinstance(error, Exception))
+        given_up = give_up(core, name, full, beginning, error)
+        if given_up is not None:
+            _abort(target, given_up.upload, at_once=not isinstance(error, Exception))
         raise
     if isinstance(outcome, Refused):
         _abort(target, upload)
@@ -155,7 +156,7 @@ def _write_once(
 
 
 @contextmanager
-def begun_or_forgotten(core: Core, name: str, full: str) -> Iterator[None]:
+def begun_or_forgotten(core: Core, name: str, full: str) -> Iterator[Beginning]:
     """Where an upload is begun: if the answer is not waited for to its end, have the store forget it.
 
     Args:
@@ -163,20 +164,47 @@ def begun_or_forgotten(core: Core, name: str, full: str) -> Iterator[None]:
         name: The key relative to the store.
         full: The full key.
     """
-    since = core.clock.monotonic()
+    beginning = Beginning(core.clock.monotonic())
     try:
-        yield
+        yield beginning
     except BaseException as error:
-        interrupted = not isinstance(error, Exception)
-        if interrupted or isinstance(error, (DeadlineExceeded, RetriesExhausted, StoreClosed)):
-            # Before each attempt, there may have been a free one, on a connection that was closed already.
-            lost = 2 * (getattr(error, "attempts", None) or 1)
-            begun = Begun("", lost, since, core.clock.monotonic())
-            forget_lost_ones(core, name, full, begun, 0 if interrupted else _PATIENCE)
+        given_up = give_up(core, name, full, beginning, error)
+        if given_up is not None:
+            core.aside(abort_upload, name, _ABORT_SOON, full, given_up.upload)
         raise
 
 
-def forget_lost_ones(core: Core, name: str, full: str, begun: Begun, patience: float) -> None:
+def give_up(core: Core, name: str, full: str, beginning: Beginning, error: BaseException) -> Begun | None:
+    """Have the store forget what was begun, but of which no answer came.
+
+    Args:
+        core: The bucket.
+        name: The key relative to the store.
+        full: The full key.
+        beginning: What is not waited for any more.
+        error: Why.
+
+    Returns:
+        The upload of which an answer did come: that is still to be aborted.
+    """
+    begun = beginning.give_up()
+    if begun is not None:
+        if begun.lost:
+            forget_lost_ones(core, name, full, begun, 0)
+        return begun
+    interrupted = not isinstance(error, Exception)
+    if interrupted or isinstance(error, (DeadlineExceeded, RetriesExhausted, StoreClosed)):
+        # Before each attempt, there may have been a free one, on a connection that was closed already.
+        lost = 2 * (getattr(error, "attempts", None) or 1)
+        unknown = Begun("", lost, beginning.since, core.clock.monotonic())
+        again = not isinstance(error, RetriesExhausted)
+        forget_lost_ones(core, name, full, unknown, 0 if interrupted else _PATIENCE, again=again)
+    return None
+
+
+def forget_lost_ones(
+    core: Core, name: str, full: str, begun: Begun, patience: float, *, again: bool = False
+) -> None:
     """Have the store forget what was begun, but of which no answer came; see :func:`forget_lost`.
 
     Args:
@@ -185,8 +213,9 @@ def forget_lost_ones(core: Core, name: str, full: str, begun: Begun, patience: f
         full: The full key.
         begun: What is known of it.
         patience: Seconds to wait for that at most.
+        again: As for :func:`forget_lost`.
     """
-    task = core.aside(forget_lost, name, _ABORT_SOON, full, begun)
+    task = core.aside(forget_lost, name, _ABORT_SOON, full, begun, again)
     task.done.acquire(timeout=min(_ABORT_SOON, patience))
 
 
@@ -238,8 +267,16 @@ def _made_ready(parts: Parts, threads: int) -> Generator[tuple[Any, ...], None, 
     pending: deque[Future[tuple[Any, ...]]] = deque()
     try:
         for part in parts.every():
-            pending.append(pool.submit(parts.arguments, part))
-            del part
+            try:
+                pending.append(pool.submit(parts.arguments, part))
+            except RuntimeError:
+                # The main thread has ended, so no thread can be started any more: this one goes on alone.
+                while pending:
+                    yield pending.popleft().result()
+                yield parts.arguments(part)
+                continue
+            finally:
+                del part
             if len(pending) == threads:
                 yield pending.popleft().result()
         while pending:

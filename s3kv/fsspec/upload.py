@@ -70,8 +70,9 @@ class Upload:
         self._etags: list[str] = []
         self._over = False
         self._process = os.getpid()
-        with begun_or_forgotten(store._core, key, self._full):
-            self._started: Begun = self._run(begin_upload, (*headers, (WRITE_ID_HEADER, self._write_id)))
+        told = (*headers, (WRITE_ID_HEADER, self._write_id))
+        with begun_or_forgotten(store._core, key, self._full) as beginning:
+            self._started: Begun = self._run(begin_upload, told, beginning)
         self._upload = self._started.upload
         _begun.add(self)
 

@@ -15,7 +15,7 @@ from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from ..call import Call
-from ..messages import Pairs, Request
+from ..messages import Pairs, Pause, Request
 from ..multipart_xml import UnderWay, has_parts, parse_uploads
 from ..pipeline.life import Effect, Resources, live
 from ..timestamps import parse_http_date
@@ -24,6 +24,8 @@ from .multipart import abort_upload, create_upload
 
 # Seconds by which two of a store's times may be off: some cut off fractions, and Date always does.
 _BLUR = 1.0
+# Seconds before another look: a store may act on a request whose client has hung up already.
+_LATER = (0.2, 0.6)
 
 
 class Begun(NamedTuple):
@@ -42,14 +44,44 @@ class Begun(NamedTuple):
     until: float
 
 
+class Beginning:
+    """An upload that is being begun, for whoever waits for that and may cease to.
+
+    Mutable state: ``_begun``, set by the thread that carries the request, and ``_given_up``, set by the
+    one that waits. Each sets its own before it looks at the other's, so one of them knows of both.
+
+    Attributes:
+        since: Monotonic time from which it is waited for, in seconds.
+    """
+
+    __slots__ = ("_begun", "_given_up", "since")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self._begun: Begun | None = None
+        self._given_up = False
+
+    def settle(self, begun: Begun) -> None:
+        """Say that the answer has come; what nobody waits for any more is as good as lost."""
+        self._begun = begun
+        if not self._given_up:
+            KNOWN.add(begun.upload)
+
+    def give_up(self) -> Begun | None:
+        """Wait no more; what has been begun by now, though nobody may have been told."""
+        self._given_up = True
+        return self._begun
+
+
 def begin_upload(
-    resources: Resources, call: Call, key: str, headers: Pairs
+    resources: Resources, call: Call, key: str, headers: Pairs, beginning: Beginning
 ) -> Generator[Effect, Any, Begun]:
     """Begin an upload.
 
     Args:
         key: The full key.
         headers: What the object is to be stored with.
+        beginning: Is told of it, even if nobody takes the result.
 
     Raises:
         S3KVError: the store refused, or did not answer.
@@ -59,25 +91,42 @@ def begin_upload(
     call.uncertain = 0
     with KNOWN.asking(key):
         upload: str = yield from create_upload(resources, call, key, headers)
-        KNOWN.add(upload)
-    return Begun(upload, call.uncertain, since, clock.monotonic())
+        begun = Begun(upload, call.uncertain, since, clock.monotonic())
+        beginning.settle(begun)
+    return begun
 
 
-def forget_lost(resources: Resources, call: Call, key: str, begun: Begun) -> Generator[Effect, Any, None]:
+def forget_lost(
+    resources: Resources, call: Call, key: str, begun: Begun, again: bool = False
+) -> Generator[Effect, Any, None]:
     """Abort the uploads that may have been begun, but of which no answer came.
 
     Args:
         key: The full key.
         begun: What is known of it.
+        again: The store may not have acted on the last request yet: where there is nothing, look again.
 
     Raises:
         S3KVError: the store refused, or did not answer.
     """
+    for seconds in (0.0, *_LATER) if again else (0.0,):
+        if seconds:
+            yield Pause(seconds)
+            # It may have begun since.
+            begun = begun._replace(until=resources.clock.monotonic())
+        if (yield from _forget_what_is_there(resources, call, key, begun)):
+            return
+
+
+def _forget_what_is_there(
+    resources: Resources, call: Call, key: str, begun: Begun
+) -> Generator[Effect, Any, bool]:
+    """One look at the uploads under way; whether another is of no use."""
     # Not url-encoded: SeaweedFS only says so, and RADOS Gateway does so without a word.
     query = (("prefix", key), ("uploads", ""))
     response = yield from live(Request("ListMultipartUploads", "GET", None, query), resources, call)
     if response.status != 200:
-        return
+        return True
     uploads, truncated = parse_uploads(response.body)
     uploads = [found for found in uploads if found.key == key]
     own = next((found for found in uploads if found.upload == begun.upload), None)
@@ -86,17 +135,18 @@ def forget_lost(resources: Resources, call: Call, key: str, begun: Begun) -> Gen
     elif (date := parse_http_date(response.headers.get("date"))) is not None:
         latest = date.timestamp() - (resources.clock.monotonic() - begun.until) + _BLUR
     else:
-        return
+        return True
     earliest = latest - (begun.until - begun.since) - 2 * _BLUR
     lost = [found for found in uploads if found is not own and _may_be_lost(found, own, earliest, latest)]
     if truncated or len(lost) > begun.lost or KNOWN.asked(key):
         # Some of them are somebody's.
-        return
+        return True
     for found in lost:
         parts = (("max-parts", "1"), ("uploadId", found.upload))
         response = yield from live(Request("ListParts", "GET", key, parts), resources, call)
         if response.status == 200 and not has_parts(response.body):
             yield from abort_upload(resources, call, key, found.upload)
+    return bool(lost)
 
 
 def _may_be_lost(found: UnderWay, own: UnderWay | None, earliest: float, latest: float) -> bool:

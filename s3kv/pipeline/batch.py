@@ -8,6 +8,7 @@ however long it is.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator
@@ -15,7 +16,7 @@ from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..call import Call
-from ..errors import DeadlineExceeded
+from ..errors import DeadlineExceeded, StoreClosed
 from ..executor import LISTEN, RequestExecutor, identify
 from ..transport.protocol import Transport
 from .driver import Timer
@@ -134,6 +135,7 @@ class Batch(Generic[T]):
         self._exhausted = False
         self._asleep = False
         self._stopped: Exception | None = None
+        self._process = os.getpid()
         self._bell = threading.Lock()
         self._bell.acquire()
 
@@ -292,7 +294,10 @@ class Batch(Generic[T]):
                 wait = self._timeout + _GRACE
             self._asleep = True
             if not self._complete and self._stopped is None:
-                self._bell.acquire(True, LISTEN if wait < 0 else min(wait, LISTEN))
+                rung = self._bell.acquire(True, LISTEN if wait < 0 else min(wait, LISTEN))
+                if not rung and os.getpid() != self._process:
+                    # Nobody works on it here: its threads are the parent's.
+                    self._stopped = StoreClosed("what was begun before a fork goes on in the parent only")
             self._asleep = False
 
     def _give_up(self, entry: Entry[T]) -> None:

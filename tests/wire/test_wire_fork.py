@@ -425,6 +425,26 @@ traffic.stop()
         assert sum("child" in name for name in names) == 5
 
 
+def test_a_batch_of_the_parents_ends_in_a_child() -> None:
+    """With an error, for nobody works on it there; the parent's goes on."""
+    code = """
+found = store.iter_many([f"k{number}" for number in range(2000)])
+next(found)
+def work():
+    try:
+        for _ in found: pass
+    except s3kv.StoreClosed as error:
+        assert "fork" in str(error), error
+    else:
+        raise AssertionError("it came to its end")
+    check("child")
+wait(forked(work))
+assert sum(1 for _ in found) == 1999
+"""
+    with ScriptedServer(then=ECHO) as server:
+        _run(code, server.url)
+
+
 def test_a_store_made_before_the_fork_and_first_used_in_the_child_works() -> None:
     """Nothing had been started; nothing is missed."""
     code = """

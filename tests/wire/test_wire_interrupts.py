@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.wire.authority import Authority
+from tests.wire.memory_s3 import MemoryS3
 from tests.wire.scripted import (
     HOLD,
     READ,
@@ -403,6 +404,25 @@ def last():
 atexit.register(last)
 store.get("first")
 """
+
+
+def test_a_thread_that_outlives_the_main_thread_needs_no_other_thread() -> None:
+    """None can be started any more: large values and futures do without."""
+    code = """
+def late():
+    threading.main_thread().join()
+    time.sleep(0.2)
+    store.put("key", b"x" * 40_000_000)
+    assert store.futures.put("small", b"x").result()
+    say("done")
+
+threading.Thread(target=late).start()
+"""
+    bucket = MemoryS3()
+    with bucket.server() as server, running(code, server.url) as program:
+        assert program.line() == ["done"]
+        assert program.end() == ("", "")
+    assert bucket.applied == [("POST", "key", b"x" * 40_000_000), ("PUT", "small", b"x")]
 
 
 def test_a_call_at_exit_works_or_is_refused_but_does_not_hang() -> None:

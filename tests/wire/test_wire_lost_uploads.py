@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -11,9 +12,22 @@ import pytest
 
 import s3kv
 from s3kv.fsspec import S3KVFileSystem
+from s3kv.operations.begin_upload import begin_upload
 from s3kv.operations.known_uploads import KNOWN
-from tests.wire.memory_s3 import MemoryS3, Turn, Upload, operations
-from tests.wire.scripted import CLOSE, HOLD, RESET, Step, answer, error
+from s3kv.parts import Target
+from tests.wire.memory_s3 import MemoryS3, Turn, Upload, operation_of, operations
+from tests.wire.scripted import (
+    CLOSE,
+    HOLD,
+    READ,
+    RESET,
+    Forever,
+    Peer,
+    ScriptedServer,
+    Step,
+    answer,
+    error,
+)
 from tests.wire.test_wire_interrupts import running
 from tests.wire.test_wire_multipart import VALUE, Open, forgotten, small
 
@@ -215,6 +229,58 @@ def test_ctrl_c_forgets_what_is_being_begun() -> None:
             assert program.line() == ["interrupted"]
             assert program.end() == ("", "")
         assert forgotten(bucket)
+
+
+def test_ctrl_c_forgets_what_has_just_begun(
+    small: None, open_: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer has come, and whoever waits for it is interrupted before they take it."""
+    bucket = MemoryS3()
+    run = Target.run
+
+    def interrupted(target: Target, operation: Callable[..., Any], *arguments: Any) -> Any:
+        result = run(target, operation, *arguments)
+        if operation is begin_upload:
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(Target, "run", interrupted)
+    with bucket.server() as server:
+        with pytest.raises(KeyboardInterrupt):
+            open_(server).put("key", VALUE)
+        assert forgotten(bucket)
+        assert "ListMultipartUploads" not in operations(server)
+
+
+def test_ctrl_c_forgets_what_begins_a_moment_later() -> None:
+    """The store is slow, and takes no notice of that the client has hung up."""
+    code = """
+try:
+    store.put('slow', b'x' * 40_000_000)
+except KeyboardInterrupt:
+    say("interrupted")
+    time.sleep(5)
+"""
+    bucket = MemoryS3()
+    asked = threading.Event()
+
+    class Slow(Step):
+        """Carries a request out when it is not waited for any more."""
+
+        def run(self, peer: Peer) -> None:
+            if operation_of(peer.requests[-1]) == CREATE:
+                asked.set()
+                time.sleep(0.3)
+            bucket.run(peer)
+
+    with ScriptedServer(then=[Forever(READ, Slow())]) as server, running(code, server.url) as program:
+        assert asked.wait(10)
+        time.sleep(0.1)
+        program.interrupt()
+        assert program.line() == ["interrupted"]
+        time.sleep(0.3)
+        assert forgotten(bucket)
+        assert len(bucket.aborted) == 1
 
 
 @pytest.mark.parametrize("end", ["completed", "discarded", "never begun"])

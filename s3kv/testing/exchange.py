@@ -201,6 +201,9 @@ async def _first(*tasks: asyncio.Future[Any]) -> None:
         for task in tasks:
             if not task.done():
                 await _drop(task)
+            elif not task.cancelled():
+                # Whoever waits here may have been cancelled this moment, and never ask.
+                task.exception()
 
 
 async def _drop(task: asyncio.Future[Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import http.client
 import pickle
 import re
@@ -30,6 +32,7 @@ from s3kv.testing import (
     Throttle,
     seen,
 )
+from s3kv.testing.exchange import _first
 from s3kv.testing.framing import Chunked, Counted, answer_framing, headers_of, status_of
 from s3kv.testing.seen import operation_of
 
@@ -475,3 +478,26 @@ def test_the_head_tells_how_long_a_body_is() -> None:
     heads = (b"HTTP/1.1 404 X", b"HTTP/1.0 200", b"SSH-2.0-x", b"HTTP/1.1 2", b"")
     assert [status_of(head) for head in heads] == [404, 200, 0, 0, 0]
     assert Counted(3).take(b"abcd") == 3
+
+
+def test_what_failed_while_nobody_waited_any_more_is_not_complained_about() -> None:
+    """asyncio would, when the task is collected."""
+    complaints: list[object] = []
+
+    async def fail() -> None:
+        raise OSError("gone")
+
+    async def work() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+        failing = asyncio.ensure_future(fail())
+        waiting = asyncio.ensure_future(_first(failing))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        assert waiting.cancelled()
+        assert failing.done()
+        del failing, waiting
+        gc.collect()
+
+    asyncio.run(work())
+    assert complaints == []

@@ -209,7 +209,9 @@ def test_a_batch_error_pickles_whatever_failed_in_it(foreign: Exception, words: 
         assert type(twin.errors["l"]) is errors.KeyNotFound
         assert type(twin.errors["o"]) is OSError
         assert twin.results == {"r": b"v"}
-    assert str(pickle.loads(pickle.dumps(error)).errors["k"]) == words
+    found = pickle.loads(pickle.dumps(error)).errors["k"]
+    # Dask, where it has been imported, teaches pickle how to carry more of them.
+    assert str(found) == (words if type(found) is S3KVError else words.rpartition(": ")[2])
     assert error.errors["k"] is copy.copy(error).errors["k"] is foreign
 
 

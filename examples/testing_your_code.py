@@ -102,6 +102,4 @@ def test_a_store_that_hangs_is_given_up_in_time(s3kv_faults: FaultProxy) -> None
 
 if __name__ == "__main__":
     # pytest would warn that s3kv was imported, above, before it could look at its fixtures.
-    sys.exit(
-        pytest.main([__file__, "-v", "-p", "no:cacheprovider", "-W", "ignore:Module already imported"])
-    )
+    sys.exit(pytest.main([__file__, "-vpno:cacheprovider", "-Wignore:Module already imported"]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import exitsafe, forksafe
@@ -15,6 +14,43 @@ if TYPE_CHECKING:
 
 # The methods whose work would be missed.
 WRITES = frozenset({"copy", "delete", "download", "modify", "put", "upload", "write"})
+
+
+class _Promise:
+    """A call that is made once, by whoever comes first: a pool may keep in its queue what it has refused.
+
+    Attributes:
+        future: Gets the outcome.
+    """
+
+    __slots__ = ("_arguments", "_claim", "_function", "_options", "future")
+
+    def __init__(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
+    ) -> None:
+        from concurrent.futures import Future
+
+        self._function = function
+        self._arguments = arguments
+        self._options = options
+        self._claim = threading.Lock()
+        self.future: Future[Any] = Future()
+
+    def keep(self) -> None:
+        """Make the call, unless that has been done, or is not wanted any more."""
+        future = self.future
+        if not self._claim.acquire(False) or not future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self._function(*self._arguments, **self._options)
+        except BaseException as error:
+            future.set_exception(error)
+            # The error's traceback keeps this frame, and must not keep the future that has it.
+            del future, self
+            if not isinstance(error, Exception):
+                raise
+        else:
+            future.set_result(result)
 
 
 class Callers:
@@ -39,26 +75,26 @@ class Callers:
         Args:
             count: How many threads there may be; the first call decides.
         """
+        promise = _Promise(function, arguments, options)
+        future = promise.future
         with self._lock:
-            if not self._closed:
-                if self._pool is None:
-                    from concurrent.futures import ThreadPoolExecutor
+            if self._pool is None and not self._closed:
+                from concurrent.futures import ThreadPoolExecutor
 
-                    self._pool = ThreadPoolExecutor(count, thread_name_prefix="s3kv-caller")
-                    exitsafe.promise(self)
-                # None can be had any more when the main thread has ended.
-                with suppress(RuntimeError):
-                    promised = self._pool.submit(function, *arguments, **options)
-                    self._promised[promised] = getattr(function, "__name__", "") in WRITES
-                    promised.add_done_callback(self._kept)
-                    return promised
-        from concurrent.futures import Future
-
-        future: Future[Any] = Future()
+                self._pool = ThreadPoolExecutor(count, thread_name_prefix="s3kv-caller")
+                exitsafe.promise(self)
+            pool = self._pool
+            if pool is not None:
+                self._promised[future] = getattr(function, "__name__", "") in WRITES
+                future.add_done_callback(self._kept)
         try:
-            future.set_result(function(*arguments, **options))
-        except Exception as error:
-            future.set_exception(error)
+            if pool is not None:
+                pool.submit(promise.keep)
+                return future
+        except RuntimeError:
+            # No thread can be started: there are too many, or the main thread has ended.
+            pass
+        promise.keep()
         return future
 
     def promised(self) -> dict[Future[Any], bool]:

@@ -368,6 +368,30 @@ def test_a_result_need_not_be_fetched(open_: Open) -> None:
         gc.collect()
 
 
+def test_a_call_is_made_once_where_there_can_be_no_more_threads(
+    open_: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool that finds out late refuses what it has put into its queue already."""
+    bucket = MemoryS3(key=b"0")
+    with bucket.server() as server:
+        store = open_(server)
+        go = threading.Event()
+        busy = store.futures.modify("other", lambda old: b"1" if go.wait(5) else None)
+
+        def refuse(_: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(concurrent.futures.ThreadPoolExecutor, "_adjust_thread_count", refuse)
+            late = store.futures.modify("key", lambda old: b"%d" % (int(old or b"0") + 1))
+        assert late.done()
+        go.set()
+        busy.result(5)
+        # Its thread has seen by now whatever else is in the queue.
+        assert store.futures.get("key").result(5) == b"1"
+        assert [key for _, key, _ in bucket.applied] == ["key", "other"]
+
+
 OPENING = """
 import os, sys, threading, time
 import s3kv

@@ -7,9 +7,11 @@ from .errors import MalformedResponse
 
 def quoted(text: str) -> str:
     """The ETag in double quotes; an empty string stays empty."""
+    if text[:1] == '"' == text[-1:] and len(text) > 1:
+        return text
+    text = text.strip()
     if not text:
         return ""
-    text = text.strip()
     if text.startswith('W/"'):
         return text
     if text.startswith('"') and text.endswith('"') and len(text) > 1:

@@ -28,10 +28,9 @@ from .pipeline.operation import Operation
 from .survey import OutOfOrder, Survey
 from .values import ListEntry
 
-# So many pages are fetched one after the other before there may be more at once, and that only if they take
-# so many seconds each.
-_FEW = 2
-_MANY = 64
+# After so few pages at least, and so many at most, there may be more at once, and that only if those have
+# taken so many seconds each.
+_FEW, _MANY = 2, 64
 _SLOW = 0.01
 
 # Inside the class, ``list`` is the method.

@@ -294,10 +294,7 @@ class Batches(Listings, Writing, Reading):
                     active.discard(name)
                     # Where a pair that cannot be put came later, that is what counts.
                     if name not in spoilt:
-                        if entry.error is None and not errors:
-                            results[name] = entry.result
-                        else:
-                            ended(name, entry.result, entry.error)
+                        ended(name, entry.result, entry.error)
                     bar.step(len(entry.item[2]))
                     # The same goes for this frame.
                     del entry

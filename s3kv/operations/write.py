@@ -54,9 +54,7 @@ def put_object(
 
 
 def _accept(response: Response, time: float) -> TimestampedStorageGeneration | None:
-    etag = response.etag if response.status == 200 else ""
-    if not etag[:1] == '"' == etag[-1:] or len(etag) < 2:
-        etag = quoted(etag)
+    etag = quoted(response.etag) if response.status == 200 else ""
     return TimestampedStorageGeneration(StorageGeneration(etag), time) if etag else None
 
 

@@ -46,8 +46,8 @@ class SessionTransport:
     """Sends requests through a ``requests.Session``.
 
     Mutable state: the session, which belongs to the user and is never closed here (in a forked child its
-    adapters get new pools), and ``_doubted``, see :func:`_check_whole`, changed by
-    single steps of the interpreter.
+    adapters get new pools), and ``_doubted``, see :func:`_check_whole`, changed by single steps of the
+    interpreter.
 
     Args:
         session: The session.

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("nbclient")
-pytest.importorskip("ipykernel")
+pytest.importorskip("nbclient", reason="nbclient runs the notebooks")
+pytest.importorskip("ipykernel", reason="the notebooks need a kernel")
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
@@ -70,8 +70,8 @@ def test_the_notebook_of_first_steps() -> None:
 
 def test_the_notebook_of_a_chunked_array() -> None:
     """It draws the array, throughput by the size of chunks, and latencies."""
-    pytest.importorskip("zarr")
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("zarr", reason="the notebook writes arrays with zarr")
+    pytest.importorskip("matplotlib", reason="the notebook draws with matplotlib")
     outputs = run("run_notebook.py", EXAMPLES / "chunked_array.ipynb")
     assert sum("image/png" in kinds(cell) for cell in outputs) == 3
     assert "3 objects read, mean 22.10 degrees" in json.dumps(outputs)

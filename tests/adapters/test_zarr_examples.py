@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("zarr.testing")
+pytest.importorskip("zarr.testing", reason="zarr 3 needs Python 3.11")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -32,7 +32,7 @@ def test_the_example_of_an_array() -> None:
 
 def test_the_example_of_a_cluster() -> None:
     """Workers in processes of their own read, compute and write; a store goes to one and comes back."""
-    pytest.importorskip("distributed")
+    pytest.importorskip("distributed", reason="the example starts a cluster of Dask's")
     output = run("dask_zarr.py")
     assert "mean of 16 chunks: 1199.0" in output
     assert "written by the workers: 16 chunks" in output

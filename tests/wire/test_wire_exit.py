@@ -17,7 +17,6 @@ from s3kv import exitsafe
 exitsafe._WRITES, exitsafe._READS = {writes}, {reads}
 """
 HURRIED = SHORT.format(writes=0.6, reads=0.3)
-QUIETLY = ("-W", "error")
 
 
 def ended(program: Program, within: float) -> tuple[float, str]:

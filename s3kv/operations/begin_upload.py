@@ -47,29 +47,30 @@ class Begun(NamedTuple):
 class Beginning:
     """An upload that is being begun, for whoever waits for that and may cease to.
 
-    Mutable state: ``_begun``, set by the thread that carries the request, and ``_given_up``, set by the
+    Mutable state: ``_begun``, set by the thread that carries the request, and ``given_up``, set by the
     one that waits. Each sets its own before it looks at the other's, so one of them knows of both.
 
     Attributes:
         since: Monotonic time from which it is waited for, in seconds.
+        given_up: Nobody waits for it any more.
     """
 
-    __slots__ = ("_begun", "_given_up", "since")
+    __slots__ = ("_begun", "given_up", "since")
 
     def __init__(self, since: float) -> None:
         self.since = since
         self._begun: Begun | None = None
-        self._given_up = False
+        self.given_up = False
 
     def settle(self, begun: Begun) -> None:
         """Say that the answer has come; what nobody waits for any more is as good as lost."""
         self._begun = begun
-        if not self._given_up:
+        if not self.given_up:
             KNOWN.add(begun.upload)
 
     def give_up(self) -> Begun | None:
         """Wait no more; what has been begun by now, though nobody may have been told."""
-        self._given_up = True
+        self.given_up = True
         return self._begun
 
 
@@ -89,7 +90,7 @@ def begin_upload(
     clock = resources.clock
     since = clock.monotonic()
     call.uncertain = 0
-    with KNOWN.asking(key):
+    with KNOWN.asking(key, beginning):
         upload: str = yield from create_upload(resources, call, key, headers)
         begun = Begun(upload, call.uncertain, since, clock.monotonic())
         beginning.settle(begun)

@@ -4,33 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
+
+
+class Wanted(Protocol):
+    """An upload that is being begun.
+
+    Attributes:
+        given_up: Nobody waits for that any more: as soon as it is there, it is a lost one.
+    """
+
+    given_up: bool
 
 
 class KnownUploads:
     """Uploads under way, and keys for which one is being begun.
 
-    Mutable state: ``_uploads``, a set of ids, and ``_asking``, full keys, one for each request under way;
-    both changed by single steps of the interpreter, without a lock.
+    Mutable state: ``_uploads``, a set of ids, and ``_asking``, a full key and what is wanted for each request
+    under way; both changed by single steps of the interpreter, without a lock.
     """
 
     __slots__ = ("_asking", "_uploads")
 
     def __init__(self) -> None:
         self._uploads: set[str] = set()
-        self._asking: list[str] = []
+        self._asking: list[tuple[str, Wanted]] = []
 
     @contextmanager
-    def asking(self, key: str) -> Iterator[None]:
+    def asking(self, key: str, wanted: Wanted) -> Iterator[None]:
         """Say for a while that an upload for ``key`` is being begun, the id of which nobody knows yet."""
-        self._asking.append(key)
+        asked = key, wanted
+        self._asking.append(asked)
         try:
             yield
         finally:
-            self._asking.remove(key)
+            self._asking.remove(asked)
 
     def asked(self, key: str) -> bool:
-        """Whether an upload for ``key`` is being begun."""
-        return key in self._asking
+        """Whether an upload for ``key`` is being begun, and somebody waits for that."""
+        return any(asked == key and not wanted.given_up for asked, wanted in list(self._asking))
 
     def add(self, upload: str) -> None:
         """Say that an upload was begun."""

@@ -12,7 +12,7 @@ import pytest
 
 import s3kv
 from s3kv.fsspec import S3KVFileSystem
-from s3kv.operations.begin_upload import begin_upload
+from s3kv.operations.begin_upload import Beginning, begin_upload
 from s3kv.operations.known_uploads import KNOWN
 from s3kv.parts import Target
 from tests.wire.memory_s3 import MemoryS3, Turn, Upload, operation_of, operations
@@ -143,9 +143,20 @@ def test_what_another_thread_is_about_to_begin_stays(small: None, open_: Open) -
     """Nobody knows its id yet."""
     bucket = MemoryS3()
     bucket.turns[CREATE] = [Turn(False, CLOSE, then=lambda: bucket.uploads.update(theirs=foreign()))]
-    with KNOWN.asking("key"):
+    with KNOWN.asking("key", Beginning(0)):
         put(bucket, open_)
     assert list(bucket.uploads) == ["theirs"]
+
+
+def test_what_nobody_waits_for_any_more_is_no_reason_to_leave_others(small: None, open_: Open) -> None:
+    """After Ctrl-C, its thread may take a moment to see that it is not wanted."""
+    bucket = MemoryS3()
+    given_up = Beginning(0)
+    given_up.give_up()
+    bucket.turns[CREATE] = [Turn(told=CLOSE)]
+    with KNOWN.asking("key", given_up):
+        put(bucket, open_)
+    assert bucket.uploads == {}
 
 
 REFUSALS: dict[str, bytes | Step] = {

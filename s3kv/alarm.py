@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import threading
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from time import monotonic, sleep
 from typing import Generic, Protocol, TypeVar
 
 from .call import Call
+from .signals import start
 
 # Seconds that one wait of the system may last.
 _LONGEST = 10.0**6
@@ -27,7 +29,7 @@ class Alarm(Generic[T]):
     """Gives tasks back when their pause is over.
 
     Mutable state: ``_heap``, (due time, number, task) in heap order, ``_count``, and ``_thread``, which
-    lives only while somebody pauses; all guarded by ``_condition``.
+    lives only while somebody pauses; all guarded by ``_lock``. ``_bell`` is released to wake that thread.
 
     Args:
         ring: Takes a task whose pause is over; called without the lock.
@@ -35,20 +37,23 @@ class Alarm(Generic[T]):
 
     def __init__(self, ring: Callable[[T], None]) -> None:
         self._ring = ring
-        self._condition = threading.Condition()
+        # No condition, whose lock Ctrl-C could leave with nobody. It is taken twice where a call is stopped
+        # already that a pause is attached to.
+        self._lock = threading.RLock()
+        self._bell = threading.Lock()
         self._heap: list[tuple[float, int, T]] = []
         self._count = 0
         self._thread: threading.Thread | None = None
 
     def set(self, task: T, seconds: float) -> None:
         """Give ``task`` back after ``seconds``, or as soon as its call is stopped."""
-        with self._condition:
+        with self._lock:
             self._count += 1
             heapq.heappush(self._heap, (monotonic() + seconds, self._count, task))
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="s3kv-alarm", daemon=True)
                 try:
-                    thread.start()
+                    start(thread)
                 except RuntimeError:
                     # Too late for threads: the interpreter is about to exit.
                     self._heap = [entry for entry in self._heap if entry[2] is not task]
@@ -58,35 +63,42 @@ class Alarm(Generic[T]):
             if not late:
                 # Inside the lock, so that the task cannot be given back before it is attached.
                 task.call.attach(_Pause(self, task))
-            self._condition.notify()
+        self._wake()
         if late:
             sleep(seconds)
             self._ring(task)
 
     def hurry(self, task: T) -> None:
         """Give ``task`` back now, if its pause is not over yet."""
-        with self._condition:
+        with self._lock:
             for index, (_, number, paused) in enumerate(self._heap):
                 if paused is task:
                     self._heap[index] = (0.0, number, task)
                     heapq.heapify(self._heap)
-                    self._condition.notify()
-                    return
+                    break
+        self._wake()
+
+    def _wake(self) -> None:
+        # It may have been woken already.
+        with contextlib.suppress(RuntimeError):
+            self._bell.release()
 
     def tasks(self) -> list[T]:
         """The tasks that pause at the moment."""
-        with self._condition:
+        with self._lock:
             return [task for _, _, task in self._heap]
 
     def _run(self) -> None:
         while True:
-            with self._condition:
-                while self._heap and (left := self._heap[0][0] - monotonic()) > 0:
-                    self._condition.wait(min(left, _LONGEST))
+            with self._lock:
                 if not self._heap:
                     self._thread = None
                     return
-                task = heapq.heappop(self._heap)[2]
+                left = self._heap[0][0] - monotonic()
+                task = heapq.heappop(self._heap)[2] if left <= 0 else None
+            if task is None:
+                self._bell.acquire(True, min(left, _LONGEST))
+                continue
             task.call.detach()
             self._ring(task)
             del task

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import exitsafe, forksafe
+from .signals import Whole
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -77,6 +78,19 @@ class Callers:
         """
         promise = _Promise(function, arguments, options)
         future = promise.future
+        try:
+            with Whole():
+                if self._queue(count, promise, getattr(function, "__name__", "") in WRITES):
+                    return future
+        except RuntimeError:
+            # No thread can be started: there are too many, or the main thread has ended.
+            pass
+        promise.keep()
+        return future
+
+    def _queue(self, count: int, promise: _Promise, writes: bool) -> bool:
+        """Leave a call to a thread; False where the pool is closed."""
+        future = promise.future
         with self._lock:
             if self._pool is None and not self._closed:
                 from concurrent.futures import ThreadPoolExecutor
@@ -84,18 +98,12 @@ class Callers:
                 self._pool = ThreadPoolExecutor(count, thread_name_prefix="s3kv-caller")
                 exitsafe.promise(self)
             pool = self._pool
-            if pool is not None:
-                self._promised[future] = getattr(function, "__name__", "") in WRITES
-                future.add_done_callback(self._kept)
-        try:
-            if pool is not None:
-                pool.submit(promise.keep)
-                return future
-        except RuntimeError:
-            # No thread can be started: there are too many, or the main thread has ended.
-            pass
-        promise.keep()
-        return future
+            if pool is None:
+                return False
+            self._promised[future] = writes
+            future.add_done_callback(self._kept)
+        pool.submit(promise.keep)
+        return True
 
     def promised(self) -> dict[Future[Any], bool]:
         """The futures that have not ended, and whether they write."""

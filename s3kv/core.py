@@ -198,15 +198,16 @@ class Core:
             StoreClosed: the store was closed.
             S3KVError: whatever the operation raises.
         """
-        if self.closed:
-            raise StoreClosed("the store is closed", key=key)
         executor = self._executor or self._find_executor()
         call = Call(key, self.clock.monotonic() if since is None else since, timeout)
         task = Operation(operation(self, call, *arguments), call, self._transport, self._timer)
         task.express = express
         task.asked = asked
-        self._calls.add(call)
         try:
+            self._calls.add(call)
+            # Only now: whoever closes the store meanwhile ends the calls that it knows of.
+            if self.closed:
+                raise StoreClosed("the store is closed", key=key)
             result: T = executor.run(task)
         finally:
             self._calls.discard(call)
@@ -278,12 +279,13 @@ class Core:
         Raises:
             StoreClosed: the store was closed.
         """
-        if self.closed:
-            raise StoreClosed("the store is closed")
         executor = self._find_executor()
         batch = Batch(executor, begin, items, window or 2 * executor.limit, timeout, stale, weigh)
-        self._batches.add(batch)
         try:
+            self._batches.add(batch)
+            # See run().
+            if self.closed:
+                raise StoreClosed("the store is closed")
             yield from batch.in_order() if in_order else batch
         finally:
             self._batches.discard(batch)
@@ -296,10 +298,11 @@ class Core:
         Raises:
             StoreClosed: the store was closed.
         """
-        if self.closed:
-            raise StoreClosed("the store is closed", key=entry.call.key)
         entry.collector = collector
         self._calls.add(entry.call)
+        # See run(). Whoever has the entry says in any case that it is over.
+        if self.closed:
+            raise StoreClosed("the store is closed", key=entry.call.key)
         self._find_executor().begin(entry)
 
     def end(self, entry: Entry[Any]) -> None:
@@ -320,11 +323,13 @@ class Core:
         Raises:
             StoreClosed: the store was closed.
         """
-        if self.closed:
-            raise StoreClosed("the store is closed", key=key)
         call = Call(key, self.clock.monotonic(), timeout)
         task = Operation(operation(self, call, *arguments), call, self._transport, self._timer)
         self._calls.add(call)
+        # See run().
+        if self.closed:
+            self._calls.discard(call)
+            raise StoreClosed("the store is closed", key=key)
         self._find_executor().begin(task)
         return task
 

@@ -24,6 +24,7 @@ from .alarm import Alarm
 from .call import Call
 from .errors import DeadlineExceeded, SpecError, StoreClosed
 from .pending import Pending
+from .signals import Whole, start
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -157,6 +158,10 @@ class _Worker:
     __slots__ = ("wake",)
 
     def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget who was about to wake it."""
         self.wake = allocate_lock()
         self.wake.acquire()
 
@@ -166,7 +171,7 @@ class RequestExecutor:
 
     Mutable state: ``queue``, tasks to be started; ``_slow``, tasks that need a worker of their own;
     ``permits``, one for each task that may yet run (a task that pauses gives its own back); ``_idle``,
-    parked workers, last in first out. All are deques, changed by single steps of the interpreter, as is
+    parked workers, last in first out. All are deques, changed by single steps of the interpreter, as are
     the sets ``_running``, the tasks that have a worker of their own, and ``_parked``, those that wait for
     something that another thread does. ``_workers``, how many threads run
     the loop, and ``_pool`` are guarded by ``_lock``; ``_leading`` is held by the worker that leads.
@@ -315,7 +320,7 @@ class RequestExecutor:
         except IndexError:
             if self._workers >= self.limit:
                 return
-            with self._lock:
+            with Whole(), self._lock:
                 started = self._workers >= self.limit or self._start_worker()
             if not started:
                 self._work()
@@ -334,7 +339,7 @@ class RequestExecutor:
             # The main thread has ended, and with it all ThreadPoolExecutors, but the interpreter waits
             # for other threads of the user's, and those may go on. It does not wait for this one.
             try:
-                threading.Thread(target=self._work, name="s3kv-late", daemon=True).start()
+                start(threading.Thread(target=self._work, name="s3kv-late", daemon=True))
             except RuntimeError:
                 return False
         return True
@@ -376,8 +381,10 @@ class RequestExecutor:
         if worker.wake.acquire(timeout=_LINGER):
             return True
         if not self._unpark(worker):
-            # Somebody has taken it from the stack this moment, and is about to wake it.
-            worker.wake.acquire()
+            # Somebody has taken it from the stack this moment, and is about to wake it, if Ctrl-C does not
+            # come between the two.
+            if not worker.wake.acquire(timeout=_LINGER):
+                worker.renew()
             return True
         with self._lock:
             self._workers -= 1

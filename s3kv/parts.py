@@ -22,6 +22,7 @@ from .operations.multipart import (
 from .operations.pause import pause
 from .pipeline.batch import Entry
 from .pipeline.life import Effect
+from .signals import Whole
 from .values import StorageGeneration, TimestampedStorageGeneration
 
 # Parts in flight at once: beyond this, one object gets no faster, only others slower.
@@ -268,7 +269,8 @@ def _made_ready(parts: Parts, threads: int) -> Generator[tuple[Any, ...], None, 
     try:
         for part in parts.every():
             try:
-                pending.append(pool.submit(parts.arguments, part))
+                with Whole():
+                    pending.append(pool.submit(parts.arguments, part))
             except RuntimeError:
                 # The main thread has ended, so no thread can be started any more: this one goes on alone.
                 while pending:

@@ -52,9 +52,11 @@ class Pending(Generic[T]):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait in this thread; False when ``timeout`` seconds were not enough."""
-        over = threading.Event()
-        self.watch(over.set)
-        return over.wait(timeout)
+        # No event, whose lock Ctrl-C could leave with nobody.
+        over = threading.Lock()
+        over.acquire()
+        self.watch(over.release)
+        return over.acquire(True, -1 if timeout is None else timeout)
 
     def result(self) -> T:
         """The result, or the error raised; to be asked for once it is settled."""

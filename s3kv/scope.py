@@ -11,6 +11,7 @@ from .core import Core
 from .errors import StoreClosed
 from .executor import LISTEN
 from .handle import Handle
+from .signals import Whole
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -121,7 +122,8 @@ class Crew(Generic[H]):
                     future = self._callers.submit(count, work, item)
                     waiting[future] = item, weight
                     in_memory += weight
-                    future.add_done_callback(done.put)
+                    with Whole():
+                        future.add_done_callback(done.put)
                     held += _next(rest)
                 future = _take(done)
                 item, weight = waiting.pop(future)
@@ -129,13 +131,14 @@ class Crew(Generic[H]):
                 self.check()
                 yield item, future
         finally:
-            self._stop(waiting)
+            self._stop()
 
-    def _stop(self, waiting: Iterable[Future[Any]]) -> None:
+    def _stop(self) -> None:
         """End what is under way, if anything is, and wait a moment for that."""
         from concurrent.futures import wait
 
-        left = [future for future in waiting if not future.cancel()]
+        # All that was begun: Ctrl-C may have come before the last one was noted here.
+        left = [future for future in self._callers.promised() if not future.cancel()]
         until = monotonic() + _PATIENCE
         while left and monotonic() < until:
             # Again and again: one may just have been about to begin with something else.

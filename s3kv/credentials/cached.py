@@ -11,6 +11,7 @@ from .. import forksafe
 from ..clock import Clock
 from ..errors import CredentialsError
 from ..pending import Pending
+from ..signals import start
 from .messages import checked, failure_of
 from .value import ANONYMOUS, Credentials
 
@@ -150,7 +151,7 @@ class CachedSource:
             refused, self._refused = self._refused, None
         work = partial(self._carry_out, fetch, held, refused, behind)
         try:
-            threading.Thread(target=work, name="s3kv-credentials", daemon=True).start()
+            start(threading.Thread(target=work, name="s3kv-credentials", daemon=True))
         except RuntimeError:
             # Too late for threads: the interpreter is about to exit.
             work()

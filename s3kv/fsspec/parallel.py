@@ -8,6 +8,8 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from ..signals import Whole
+
 T = TypeVar("T")
 
 # So many may have been begun and not ended, the queues of the stores' threads included.
@@ -33,9 +35,11 @@ def run_all(
     try:
         while True:
             for item in islice(rest, _WINDOW - len(waiting)):
-                future = begin(item)
-                waiting[future] = item
-                future.add_done_callback(done.put)
+                # In one step: Ctrl-C could not end what is not known here.
+                with Whole():
+                    future = begin(item)
+                    waiting[future] = item
+                    future.add_done_callback(done.put)
             if not waiting:
                 return
             future = done.get()

@@ -15,6 +15,7 @@ from ..keys import check_key
 from ..operations.conditions import NO_VALUE
 from ..operations.write import object_headers
 from ..payload import PART_BYTES, growing_size
+from ..signals import start
 from ..store import Store
 from ..values import ObjectInfo, StorageGeneration
 from .os_errors import exists_already, os_errors, stale
@@ -199,7 +200,7 @@ class WriteFile(io.BufferedIOBase):
         if self._upload is not None and not self._upload.over:
             # The collector may have come while a lock is held that this needs, so another thread does it.
             with contextlib.suppress(RuntimeError):
-                threading.Thread(target=self._upload.abort, name="s3kv-forget").start()
+                start(threading.Thread(target=self._upload.abort, name="s3kv-forget"))
         warnings.warn(f"{shown} was never closed: nothing was written", ResourceWarning, stacklevel=2)
 
     def __del__(self) -> None:

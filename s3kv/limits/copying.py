@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,10 +23,29 @@ _SMALL = 8 * _HELD
 _PIECE = 32 * 1024 * 1024
 
 
+class _Turn:
+    """A place in the queue for a slot.
+
+    Attributes:
+        given: It has one.
+        bell: Released when it gets one.
+    """
+
+    __slots__ = ("bell", "given")
+
+    def __init__(self) -> None:
+        self.given = False
+        self.bell = threading.Lock()
+        self.bell.acquire()
+
+
 class CopyLimit:
     """Lets a limited number of threads work on large bodies.
 
-    Mutable state: ``_slots``, a semaphore.
+    No semaphore: Ctrl-C in the middle of one leaves its lock with nobody, or a slot.
+
+    Mutable state, guarded by ``_lock``: ``_free``, how many slots nobody has, and ``_waiting``, who is to
+    get the next ones.
 
     Args:
         limit: How many at once; None for as many as there are processors to run on.
@@ -32,7 +53,7 @@ class CopyLimit:
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit or _processors()
-        self._slots = threading.Semaphore(self.limit)
+        self.after_fork()
         forksafe.register(self)
 
     @contextmanager
@@ -45,13 +66,34 @@ class CopyLimit:
         if size < LARGE:
             yield
             return
-        slots = self._slots
-        if not slots.acquire(timeout=timeout):
-            raise TimeoutError(f"no turn to work on {size:,} bytes within {timeout:g} s")
+        turn = _Turn()
         try:
+            with self._lock:
+                if self._free:
+                    self._free -= 1
+                    turn.given = True
+                else:
+                    self._waiting.append(turn)
+            if not turn.given and not turn.bell.acquire(True, -1 if timeout is None else timeout):
+                raise TimeoutError(f"no turn to work on {size:,} bytes within {timeout:g} s")
             yield
         finally:
-            slots.release()
+            self._end(turn)
+
+    def _end(self, turn: _Turn) -> None:
+        """Give the slot, if there is one, to whoever waits, or the place in the queue to nobody."""
+        with self._lock:
+            if not turn.given:
+                # Ctrl-C may have come before it was there.
+                with contextlib.suppress(ValueError):
+                    self._waiting.remove(turn)
+            elif self._waiting:
+                following = self._waiting[0]
+                following.given = True
+                del self._waiting[0]
+                following.bell.release()
+            else:
+                self._free += 1
 
     def sha256(self, body: Body, timeout: float | None = None) -> str:
         """SHA-256 of a body in hexadecimal.
@@ -79,7 +121,9 @@ class CopyLimit:
 
     def after_fork(self) -> None:
         """Forget the slots that the parent's threads hold."""
-        self._slots = threading.Semaphore(self.limit)
+        self._lock = threading.Lock()
+        self._free = self.limit
+        self._waiting: deque[_Turn] = deque()
 
 
 def _processors() -> int:

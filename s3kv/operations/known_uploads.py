@@ -20,8 +20,8 @@ class Wanted(Protocol):
 class KnownUploads:
     """Uploads under way, and keys for which one is being begun.
 
-    Mutable state: ``_uploads``, a set of ids, and ``_asking``, a full key and what is wanted for each request
-    under way; both changed by single steps of the interpreter, without a lock.
+    Mutable state: ``_uploads``, a set of ids, and ``_asking``, for each request under way a full key and
+    what is wanted; both changed by single steps of the interpreter, without a lock.
     """
 
     __slots__ = ("_asking", "_uploads")

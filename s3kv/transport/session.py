@@ -38,6 +38,7 @@ from ..messages import (
     Settings,
     WireRequest,
 )
+from ..signals import Whole, start
 
 _PIECE = 256 * 1024
 
@@ -186,7 +187,7 @@ class _Attempt:
 
     def answer(self) -> Response:
         try:
-            threading.Thread(target=self._run, name="s3kv-session", daemon=True).start()
+            start(threading.Thread(target=self._run, name="s3kv-session", daemon=True))
         except RuntimeError:
             # Too late for threads: the interpreter is about to exit.
             self._run()
@@ -213,7 +214,8 @@ class _Attempt:
             _hang_up(answer)
 
     def abort(self) -> None:
-        self._done.set()
+        with Whole():
+            self._done.set()
         if self._answer is not None:
             _hang_up(self._answer)
 

@@ -17,6 +17,7 @@ from ..call import Cancelled
 from ..errors import DeadlineExceeded
 from ..pipeline.batch import Entry
 from ..pipeline.express import Asked, Express
+from ..signals import start
 from ..store import Store
 
 T = TypeVar("T")
@@ -134,12 +135,8 @@ class Awaiting:
         mailbox = self._open_mailbox(None)
         async with mailbox.threads:
             future: asyncio.Future[T] = mailbox.loop.create_future()
-            threading.Thread(
-                target=_call,
-                args=(mailbox.loop, future, function, arguments),
-                name="s3kv-zarr",
-                daemon=True,
-            ).start()
+            call = mailbox.loop, future, function, arguments
+            start(threading.Thread(target=_call, args=call, name="s3kv-zarr", daemon=True))
             return await future
 
     def _open_mailbox(self, key: str | None) -> Mailbox:

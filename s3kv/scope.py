@@ -42,8 +42,12 @@ class Scope(Core):
         self._calls = set()
         self._batches = set()
         self.whole = core
-        # So the end of the core is the end of this, as it is that of a batch.
-        core._batches.add(self)  # type: ignore[arg-type]
+
+    def open(self) -> None:
+        """Have the end of the core be the end of this too, as it is that of a batch; until :meth:`close`."""
+        self.whole._batches.add(self)  # type: ignore[arg-type]
+        if self.whole.closed:
+            self.closed = True
 
     def interrupt(self, error: Exception) -> None:
         """End all that is under way with an error of this kind, and refuse anything else."""
@@ -106,13 +110,14 @@ class Crew(Generic[H]):
         # Not at import, which takes time, and most programs never get here.
         from queue import SimpleQueue
 
-        count = min(self._scope._find_executor().limit, _MOST_THREADS)
         waiting: dict[Future[Result], tuple[Item, int]] = {}
         done: SimpleQueue[Future[Result]] = SimpleQueue()
         in_memory = 0
         rest = iter(items)
-        held = list(_next(rest))
         try:
+            self._scope.open()
+            count = min(self._scope._find_executor().limit, _MOST_THREADS)
+            held = list(_next(rest))
             while held or waiting:
                 while held and len(waiting) < 2 * count:
                     weight = weigh(held[0])
@@ -135,17 +140,22 @@ class Crew(Generic[H]):
 
     def _stop(self) -> None:
         """End what is under way, if anything is, and wait a moment for that."""
-        from concurrent.futures import wait
+        ended = StoreClosed("what it was done for has ended")
+        try:
+            # All that was begun: Ctrl-C may have come before the last one was noted here.
+            left = [future for future in self._callers.promised() if not future.cancel()]
+            until = monotonic() + _PATIENCE
+            while left and monotonic() < until:
+                from concurrent.futures import wait
 
-        # All that was begun: Ctrl-C may have come before the last one was noted here.
-        left = [future for future in self._callers.promised() if not future.cancel()]
-        until = monotonic() + _PATIENCE
-        while left and monotonic() < until:
-            # Again and again: one may just have been about to begin with something else.
-            self._scope.interrupt(StoreClosed("what it was done for has ended"))
-            left = list(wait(left, _PAUSE).not_done)
-        self._scope.close()
-        self._callers.close()
+                # Again and again: one may just have been about to begin with something else.
+                self._scope.interrupt(ended)
+                left = list(wait(left, _PAUSE).not_done)
+        finally:
+            # Also when Ctrl-C came only now, or once more.
+            self._scope.interrupt(ended)
+            self._scope.close()
+            self._callers.close()
 
 
 def _next(rest: Iterator[Item]) -> Iterator[Item]:

@@ -44,7 +44,7 @@ class Scope(Core):
         self.whole = core
 
     def open(self) -> None:
-        """Have the end of the core be the end of this too, as it is that of a batch; until :meth:`close`."""
+        """Have the end of the core be the end of this, as it is that of a batch; until :meth:`close`."""
         self.whole._batches.add(self)  # type: ignore[arg-type]
         if self.whole.closed:
             self.closed = True

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -323,6 +325,37 @@ def test_a_connection_in_use_when_the_store_closes_is_closed_too(open_store: Ope
         go.set()
         assert call.done(2)
         assert server.connections[0].gone.wait(1)
+
+
+LATE: dict[str, Callable[[s3kv.Store], object]] = {
+    "get": lambda store: store.get("key"),
+    "get_many": lambda store: store.get_many(["key", "other"]),
+    "scan": lambda store: list(store.scan()),
+    "upload_prefix": lambda store: store.upload_prefix(Path(__file__).parent, "to/"),
+}
+
+
+@pytest.mark.parametrize("call", LATE.values(), ids=LATE)
+def test_a_call_that_begins_while_its_store_is_closed_ends(
+    call: Callable[[s3kv.Store], object], open_store: OpenStore
+) -> None:
+    """Even if whoever closes it has not seen the call yet: nobody would end it otherwise."""
+
+    class Late(set[Any]):
+        """Is looked at just before the first thing is added."""
+
+        def add(self, thing: Any) -> None:
+            store.close()
+            super().add(thing)
+
+    with ScriptedServer(then=[READ, HOLD], lenient=True) as server:
+        store = open_store(server)
+        store._core._calls = Late()
+        store._core._batches = Late()
+        waiting = Background(lambda: call(store))
+        assert isinstance(waiting.error(3), s3kv.StoreClosed)
+        assert not store._core._calls
+        assert not store._core._batches
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["new connection", "used connection"])

@@ -17,6 +17,7 @@ from .endpoint import Endpoint, aws_endpoint, custom_endpoint
 from .errors import StoreClosed
 from .executor import RequestExecutor
 from .limits.adaptive import AdaptiveLimit
+from .limits.rate_limiter import RateLimiter
 from .limits.rates import Rates
 from .messages import Pairs, Response, Settings
 from .metrics import Recorder
@@ -263,6 +264,7 @@ class Core:
         window: int | None = None,
         stale: list[Entry[Item]] | None = None,
         weigh: Callable[[Entry[Item]], int] | None = None,
+        limiter: RateLimiter | None = None,
     ) -> Generator[Entry[Item], None, None]:
         """Carry out many operations, and hand out each when it has ended.
 
@@ -275,12 +277,17 @@ class Core:
                 the place of each that ends.
             stale: See :class:`Batch`.
             weigh: See there.
+            limiter: What each operation waits for first, if anything.
 
         Raises:
             StoreClosed: the store was closed.
         """
         executor = self._find_executor()
-        batch = Batch(executor, begin, items, window or 2 * executor.limit, timeout, stale, weigh)
+        window = window or 2 * executor.limit
+        if limiter is not None and timeout is not None:
+            # An operation's time counts while it waits for a token, so it is begun when one is near.
+            window = max(1, min(window, int(limiter.within(timeout / 4))))
+        batch = Batch(executor, begin, items, window, timeout, stale, weigh)
         try:
             self._batches.add(batch)
             # See run().

@@ -149,7 +149,9 @@ class Batches(Listings, Writing, Reading):
 
         self._check_open()
         with bar:
-            for entry in core.batch(begin, valid(), timeout, in_order=in_order, weigh=_received):
+            for entry in core.batch(
+                begin, valid(), timeout, in_order=in_order, weigh=_received, limiter=core.rates.reads
+            ):
                 name = entry.item[0]
                 found = entry.result
                 if entry.error is not None:
@@ -289,7 +291,7 @@ class Batches(Listings, Writing, Reading):
         with bar:
             pairs = iter(items.items() if isinstance(items, Mapping) else items)
             while True:
-                for entry in core.batch(begin, valid(), timeout, weigh=_sent):
+                for entry in core.batch(begin, valid(), timeout, weigh=_sent, limiter=core.rates.writes):
                     name = entry.item[0]
                     active.discard(name)
                     # Where a pair that cannot be put came later, that is what counts.
@@ -359,7 +361,7 @@ class Batches(Listings, Writing, Reading):
         self._check_open()
         bar = show_progress(progress, "delete", keys)
         with bar:
-            for entry in core.batch(begin, chunks(), timeout):
+            for entry in core.batch(begin, chunks(), timeout, limiter=core.rates.writes):
                 chunk = entry.item
                 wrong: Mapping[str, Exception] = entry.result
                 if entry.error is not None:

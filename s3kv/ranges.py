@@ -55,7 +55,7 @@ class Ranges(Handle):
 
         results = [b""] * len(wanted)
         seen: str | None = None
-        for entry in core.batch(begin, coalesce(wanted), timeout):
+        for entry in core.batch(begin, coalesce(wanted), timeout, limiter=core.rates.reads):
             if entry.error is not None:
                 if isinstance(entry.error, ByteRangeError):
                     _name_one(entry.error, entry.item, wanted)

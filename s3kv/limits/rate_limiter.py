@@ -73,6 +73,10 @@ class RateLimiter:
         with self._lock:
             self._taken -= 1.0
 
+    def within(self, seconds: float) -> float:
+        """How many tokens come in so many seconds, at the least."""
+        return self.rate * seconds
+
     def _capacity(self, elapsed: float) -> float:
         rate = self.rate
         if self.doubling_time:

@@ -180,6 +180,37 @@ def test_a_token_that_comes_too_late_is_an_error_at_once(opened: OpenStore) -> N
         assert watch.seconds < 0.4
 
 
+BATCHES: dict[str, Callable[[s3kv.Store, list[str]], object]] = {
+    "get_many": lambda store, keys: store.get_many(keys),
+    "iter_many": lambda store, keys: list(store.iter_many(keys)),
+    "put_many": lambda store, keys: store.put_many(dict.fromkeys(keys, b"1")),
+}
+
+
+@pytest.mark.parametrize("call", BATCHES.values(), ids=BATCHES)
+def test_a_batch_may_take_longer_than_the_timeout_of_an_item(
+    call: Callable[[s3kv.Store, list[str]], object], opened: OpenStore
+) -> None:
+    """Which counts while the item waits for a token: so it is begun when that is near, not before."""
+    with ScriptedServer(then=FINE) as server:
+        store = opened(server, timeout=0.4, **rates(read_rate=50, write_rate=50))
+        with Stopwatch() as watch:
+            call(store, [str(number) for number in range(45)])
+        assert len(server.requests) == 45
+        assert watch.seconds > 0.8
+
+
+def test_a_batch_whose_tokens_come_too_late_fails_at_once(opened: OpenStore) -> None:
+    """Nothing would be gained by waiting."""
+    with ScriptedServer(then=FINE) as server:
+        store = opened(server, timeout=0.4, **rates(read_rate=0.01))
+        with Stopwatch() as watch, pytest.raises(s3kv.BatchError) as caught:
+            store.get_many([str(number) for number in range(9)])
+        assert len(caught.value.errors) == 9
+        assert watch.seconds < 0.4
+        assert server.requests == []
+
+
 def test_an_attempt_whose_token_comes_too_late_is_not_made(opened: OpenStore) -> None:
     """The error counts those that were."""
     with ScriptedServer(then=[Forever(READ, Send(error(503, "SlowDown")))]) as server:

@@ -20,9 +20,12 @@ class Whole:
     Other threads than the main one are not interrupted anyway, nor are programs without a handler.
 
     Example:
+        >>> import threading
+        >>> from s3kv.signals import Whole
+        >>> thread = threading.Thread(target=str)
         >>> with Whole():
-        ...     thread = threading.Thread(target=print)
         ...     thread.start()
+        >>> thread.join()
     """
 
     __slots__ = ("_came", "_handler", "_inside")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import Phase, settings
@@ -19,6 +20,12 @@ STEPS = 12
 
 # A key that the server refuses is refused again.
 FEW_RETRIES = {"max_retries": 4, "initial_delay": "1ms", "max_delay": "10ms"}
+
+# SeaweedFS loses 'b' now and then when 'b/d' is written at the same moment, whoever writes: with boto3, 9
+# times of 150.
+ONE_BY_ONE: dict[tuple[str, str | None], dict[str, Any]] = {
+    ("seaweedfs", "prefix-key"): {"s3_request_concurrency": {"limit": 1}}
+}
 
 VALUES = st.sampled_from([b"", b"1", b"22"])
 
@@ -154,4 +161,6 @@ def test_a_store_does_what_a_dict_does(
     if needed is not None and departure(server.name, needed) is not None:
         # It is expected to fail: always in the same way, and that is not worth remembering.
         chosen = settings(chosen, derandomize=True, database=None, report_multiple_bugs=False)
-    run_state_machine_as_test(machine(open_store(s3_request_retries=FEW_RETRIES), names), settings=chosen)
+    options = ONE_BY_ONE.get((server.name, needed), {})
+    parent = open_store(s3_request_retries=FEW_RETRIES, **options)
+    run_state_machine_as_test(machine(parent, names), settings=chosen)

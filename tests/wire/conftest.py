@@ -26,7 +26,7 @@ from tests.wire.authority import Authority
 from tests.wire.scripted import LOOPBACK, ScriptedServer
 
 # Seconds that one test may take. A test that needs more is broken, or found a hang.
-LIMIT = 15
+LIMIT = 40
 
 ACCESS_KEY = "AKIDWIRETESTS"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYWIRETESTSK"

@@ -96,5 +96,7 @@ class Text(io.TextIOWrapper):
             self.discard()
 
     def __del__(self) -> None:
-        # Otherwise the text that waits here would be written, and the file be closed as if all was well.
-        self._file.forget()
+        # Otherwise the text that waits here would be written, and the file be closed as if all was well. A
+        # file that is closed may still wait for its transaction.
+        if not self._file.closed:
+            self._file.forget()

@@ -450,6 +450,29 @@ def test_a_transaction_makes_all_files_appear_at_its_end(
     }
 
 
+@pytest.mark.parametrize("close", [True, False])
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("mode", ["w", "wb"])
+def test_a_transaction_writes_what_lies_over_its_files(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, mode: str, compression: str | None, close: bool
+) -> None:
+    """Text and what is compressed: all of it, and although the program has not got the file any more."""
+    left_open = []
+    with fs.transaction:
+        file = fs.open(f"{place}/k", mode, compression=compression)
+        file.write("words" if mode == "w" else b"words")
+        if close:
+            file.close()
+        else:
+            left_open.append(file)
+        del file
+        gc.collect()
+        assert behind.list() == []
+    assert [file.closed for file in left_open] == [True] * (not close)
+    with fs.open(f"{place}/k", compression=compression) as written:
+        assert written.read() == b"words"
+
+
 def test_a_transaction_that_ends_with_an_exception_leaves_nothing(
     fs: S3KVFileSystem, behind: s3kv.Store, uploads: Callable[[], list[str]], place: str, small: None
 ) -> None:

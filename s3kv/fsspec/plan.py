@@ -88,15 +88,19 @@ class Plan:
 
     def is_known_folder(self, path: str) -> bool:
         """Whether a listing on the way has shown that this is a folder."""
-        return path in self._seen and self._seen[path]["type"] == "directory"
+        return path in self._seen and bool(self._seen[path]["type"] == "directory")
 
-    def markers(self) -> list[str]:
-        """The keys, with their buckets, of the objects that mark folders on the way."""
-        return [f"{name}/" for name, info in self._seen.items() if "ETag" in info and self._is_folder(info)]
+    def files(self) -> list[Pair]:
+        """The pairs of paths without those of folders."""
+        return [pair for pair in self.pairs if not self.is_known_folder(pair[0])]
 
-    @staticmethod
-    def _is_folder(info: Info) -> bool:
-        return bool(info["type"] == "directory")
+    def markers(self) -> list[Pair]:
+        """The pairs of folders which objects mark, as the keys, with their buckets, of these."""
+        return [
+            (f"{source}/", f"{target}/")
+            for source, target in self.pairs
+            if self.is_known_folder(source) and "ETag" in self._seen[source]
+        ]
 
 
 def in_turn(pairs: Sequence[Pair], strip: Callable[[Any], str]) -> list[list[Pair]]:

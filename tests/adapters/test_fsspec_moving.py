@@ -261,13 +261,40 @@ def test_mv_deletes_what_was_copied_and_nothing_else(
 
     monkeypatch.setattr(S3KVFileSystem, "cp_file", cp_file)
     fs.mv(f"{tree}/d", f"{tree}/moved", recursive=True)
-    assert set(behind) == set(TREE) - {"d/a", "d/e/b"} | {"d/late", "moved/a", "moved/e/b"}
+    assert set(behind) == set(TREE) - {"d/a", "d/e/b"} | {"d/late", "moved/a", "moved/e/", "moved/e/b"}
     fs.mv(f"{tree}/a", f"{tree}/a")
     with pytest.raises(FileNotFoundError):
         fs.mv([f"{tree}/ab", f"{tree}/none"], [f"{tree}/x", f"{tree}/y"])
     assert {"a", "ab"} <= set(behind)
     with pytest.raises(FileNotFoundError):
         fs.mv(f"{tree}/none", f"{tree}/x")
+
+
+def test_mv_takes_along_what_marks_folders(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, other_bucket: str
+) -> None:
+    """Empty folders, and the bytes that such an object may have; a bucket has none."""
+    behind.put_many({"d/": b"1", "d/e/": b"2", "d/e/a": b"3", "d/empty/": b"", "d//": b"4", "d/n//": b"5"})
+    fs.mv(f"{place}/d", f"{place}/new", recursive=True)
+    assert dict(behind.items()) == {
+        "new/": b"1",
+        "new/e/": b"2",
+        "new/e/a": b"3",
+        "new/empty/": b"",
+        "d//": b"4",
+        "d/n//": b"5",
+    }
+    fs.mv(f"{place}/new/e*", f"{place}/glob", recursive=True)
+    assert behind.list("glob/") == ["glob/e/", "glob/e/a", "glob/empty/"]
+    assert behind.list("new/") == ["new/"]
+    fs.mv(f"s3kv://{place}/glob/", f"s3kv://{other_bucket}/", recursive=True)
+    assert behind.list("glob/") == []
+    assert fs.find(other_bucket, withdirs=True) == [
+        other_bucket,
+        *(f"{other_bucket}/{name}" for name in ("e", "e/a", "empty")),
+    ]
+    fs.mv(f"s3kv://{place}/new/", f"s3kv://{other_bucket}", recursive=True)
+    assert behind["new/"] == b"1"
 
 
 # ---------------------------------------------------------------- to and from this machine

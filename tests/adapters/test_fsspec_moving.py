@@ -119,15 +119,38 @@ def test_rm_never_deletes_a_bucket(fs: S3KVFileSystem, other_bucket: str) -> Non
 def test_what_exists_as_it_is_written_is_no_pattern(
     fs: S3KVFileSystem, behind: s3kv.Store, place: str, tmp_path: Path
 ) -> None:
-    """A key with a star in it does not stand for others; it is copied into a folder, as fsspec has it."""
-    behind.put_many({"m*k": b"1", "m-k": b"2", "[ab]/x": b"3", "a/x": b"4"})
+    """A key with a star in it does not stand for others, and goes where any other key would."""
+    behind.put_many({"m*k": b"1", "m-k": b"2", "[ab]/x": b"3", "a/x": b"4", "d/y": b"5"})
     assert fs.cat(f"{place}/m*k") == b"1"
     fs.get(f"{place}/m*k", str(tmp_path / "got"))
-    assert (tmp_path / "got" / "m*k").read_bytes() == b"1"
+    assert (tmp_path / "got").read_bytes() == b"1"
     fs.cp(f"{place}/m*k", f"{place}/copy")
-    fs.rm(f"{place}/m*k")
+    fs.cp(f"{place}/m*k", f"{place}/d")
+    fs.mv(f"{place}/m*k", f"{place}/moved?", recursive=True)
+    fs.rm(f"{place}/moved?")
     fs.rm(f"{place}/[ab]", recursive=True)
-    assert behind.list() == ["a/x", "copy/m*k", "m-k"]
+    assert behind.list() == ["a/x", "copy", "d/m*k", "d/y", "m-k"]
+
+
+def test_a_folder_that_exists_as_it_is_written_is_no_pattern(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, tmp_path: Path
+) -> None:
+    """A folder with brackets in its name is read, copied and moved as any other."""
+    behind.put_many({"[ab]/x": b"1", "[ab]/c?/y": b"2", "a/x": b"3", "z": b"4"})
+    folder, plain = f"{place}/[ab]", f"{place}/z"
+    assert fs.cat(folder, recursive=True) == {f"{folder}/x": b"1", f"{folder}/c?/y": b"2"}
+    assert fs.cat([folder, f"{place}/none*"], recursive=True).keys() == {f"{folder}/x", f"{folder}/c?/y"}
+    fs.get(folder, str(tmp_path / "new"), recursive=True)
+    fs.get(folder, str(tmp_path), recursive=True)
+    fs.get(f"{folder}/", str(tmp_path / "slash"), recursive=True)
+    fs.get([folder, plain], str(tmp_path / "list"), recursive=True)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == {
+        *("new/x", "new/c?/y", "[ab]/x", "[ab]/c?/y", "slash/x", "slash/c?/y"),
+        *("list/x", "list/y", "list/z"),
+    }
+    fs.cp(folder, f"{place}/once", recursive=True, maxdepth=2)
+    fs.mv(f"s3kv://{folder}/", f"{place}/moved", recursive=True)
+    assert behind.list() == ["a/x", "moved/c?/y", "moved/x", "once/c?/y", "once/x", "z"]
 
 
 def test_many_objects_are_deleted_in_one_request(

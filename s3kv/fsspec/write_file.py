@@ -172,7 +172,7 @@ class WriteFile(io.BufferedIOBase):
             super().close()
 
     def lie_under(self, layer: Any) -> None:
-        """Have something that writes to this file closed before the object is committed."""
+        """Have something that writes to this file closed, or discarded, with it by a transaction."""
         # Not held, so that it is noticed at once when nobody has it any more.
         self._layer = weakref.ref(layer)
 
@@ -188,6 +188,10 @@ class WriteFile(io.BufferedIOBase):
 
     def discard(self) -> None:
         """Forget all that was written, and close the file; after the object was written, do nothing."""
+        # It discards this file in turn.
+        layer, self._layer = self._layer(), _nothing
+        if layer is not None:
+            layer.discard()
         self._give_up(wait=True)
         super().close()
 

@@ -493,6 +493,27 @@ def test_a_transaction_that_ends_with_an_exception_leaves_nothing(
     assert behind.list() == ["small"]
 
 
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("mode", ["w", "wb"])
+def test_a_file_left_open_in_a_transaction_that_fails_is_over(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, mode: str, compression: str | None
+) -> None:
+    """Whatever lies over it: closing it afterwards is no error."""
+
+    def fail() -> None:
+        with fs.transaction:
+            left_open.append(fs.open(f"{place}/k", mode, compression=compression))
+            left_open[0].write("words" if mode == "w" else b"words")
+            raise Oops
+
+    left_open: list[Any] = []
+    with pytest.raises(Oops):
+        fail()
+    assert left_open[0].closed
+    left_open[0].close()
+    assert behind.list() == []
+
+
 def test_a_file_that_failed_is_no_part_of_its_transaction(
     fs: S3KVFileSystem, behind: s3kv.Store, place: str
 ) -> None:

@@ -136,10 +136,9 @@ class Transfers(Removing):
         content_type = content_type or guess_type(lpath)
         callback.set_size(os.path.getsize(lpath))
         if self._intrans:
-            stored_with: dict[str, Any] = {"content_type": content_type, "metadata": metadata}
             with (
                 open(lpath, "rb") as source,
-                self.open(rpath, "xb" if mode == "create" else "wb", **stored_with) as file,
+                self._deferred(rpath, mode, content_type, metadata) as file,
             ):
                 while piece := source.read(_PIECE):
                     callback.relative_update(file.write(piece))

@@ -450,6 +450,27 @@ def test_a_transaction_makes_all_files_appear_at_its_end(
     }
 
 
+def test_a_transaction_writes_the_keys_that_are_written_without_one(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, tmp_path: Any
+) -> None:
+    """Those that end with a slash, too: an object without it would be in the way of the folder."""
+    (tmp_path / "local").write_bytes(b"3")
+
+    def write(folder: str) -> list[str]:
+        fs.touch(f"{folder}/a/")
+        fs.pipe_file(f"{folder}/b/", b"1")
+        fs.pipe_file(f"s3kv://{folder}/c/", b"2", mode="create")
+        fs.put_file(str(tmp_path / "local"), f"{folder}/d/")
+        return behind.list()
+
+    names = ["plain/a/", "plain/b/", "plain/c/", "plain/d/"]
+    assert write(f"{place}/plain") == names
+    with fs.transaction:
+        assert write(f"{place}/deferred") == names
+    assert behind.list("deferred/") == ["deferred/a/", "deferred/b/", "deferred/c/", "deferred/d/"]
+    assert list(behind.values())[:4] == list(behind.values())[4:]
+
+
 @pytest.mark.parametrize("close", [True, False])
 @pytest.mark.parametrize("compression", [None, "gzip"])
 @pytest.mark.parametrize("mode", ["w", "wb"])

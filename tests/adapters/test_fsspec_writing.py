@@ -673,6 +673,25 @@ def test_a_file_that_cannot_be_wrapped_is_not_left_open(
     assert behind.list() == []
 
 
+def test_a_file_taken_from_under_its_text_goes_on(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str
+) -> None:
+    """Nobody needs the text any more, not even a transaction."""
+    text = fs.open(f"{place}/k", "w")
+    text.write("1")
+    file = text.detach()
+    del text
+    gc.collect()
+    file.write(b"2")
+    file.close()
+    assert behind["k"] == b"12"
+    with fs.transaction:
+        text = fs.open(f"{place}/k", "w")
+        with text.detach() as file:
+            file.write(b"3")
+    assert behind["k"] == b"3"
+
+
 def test_what_a_file_that_is_written_cannot_do(fs: S3KVFileSystem, place: str) -> None:
     """Read, seek, travel; and nothing at all once it is closed."""
     with fs.open(f"{place}/k", "wb") as file:

@@ -163,6 +163,23 @@ def in_turn(pairs: Sequence[Pair], strip: Callable[[Any], str]) -> list[list[Pai
     return groups
 
 
+def check_targets(pairs: Sequence[Pair], strip: Callable[[Any], str]) -> None:
+    """Make sure that no two objects are to be moved to the same path.
+
+    Args:
+        pairs: (from, to).
+        strip: Makes paths comparable.
+
+    Raises:
+        ValueError: two are, so that one would be lost.
+    """
+    sources: dict[str, str] = {}
+    for source, target in pairs:
+        first = sources.setdefault(strip(target), strip(source))
+        if first != strip(source):
+            raise ValueError(f"{first!r} and {strip(source)!r} would both be moved to {strip(target)!r}")
+
+
 def _as_text(path: Any) -> Any:
     """A path, or a list of paths, as text: fsspec's rules take a single ``Path`` for a list of one."""
     if isinstance(path, (list, tuple, set)):

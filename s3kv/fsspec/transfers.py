@@ -21,7 +21,7 @@ from .contents import check_mode
 from .os_errors import exists_already, is_folder, not_found, os_errors
 from .parallel import run_all
 from .paths import place_of
-from .plan import Plan, in_turn
+from .plan import Plan, check_targets, in_turn
 from .removing import Removing
 
 Mode = Literal["overwrite", "create"]
@@ -254,10 +254,12 @@ class Transfers(Removing):
 
         Raises:
             FileNotFoundError: there is nothing to move; nothing was deleted.
-            ValueError: objects are to take each other's places, in a circle; nothing was moved.
+            ValueError: objects are to take each other's places, in a circle, or two the same place; nothing
+                was moved.
         """
         plan = Plan(self)
         plan.copy(path1, path2, recursive=recursive, maxdepth=maxdepth)
+        check_targets(plan.files(), self._strip)
         plan.pairs = [pair for pair in plan.pairs if self._strip(pair[0]) != self._strip(pair[1])]
         files = plan.files()
         if recursive:

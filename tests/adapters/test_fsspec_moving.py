@@ -320,6 +320,23 @@ def test_mv_takes_along_what_marks_folders(
     assert behind["new/"] == b"1"
 
 
+@pytest.mark.parametrize(
+    ("sources", "targets"),
+    [(["a", "d/a"], "{}/new/"), (["d", "f"], "{}/new"), (["a", "ab"], ["{}/new", "s3kv://{}/new"])],
+)
+def test_mv_of_two_objects_to_one_path_moves_nothing(
+    fs: S3KVFileSystem, behind: s3kv.Store, tree: str, sources: list[str], targets: Any
+) -> None:
+    """One of them would be lost."""
+    behind["f/e/b"] = b"8"
+    before = dict(behind.items())
+    paths = [f"{tree}/{name}" for name in sources]
+    given = [each.format(tree) for each in targets] if isinstance(targets, list) else targets.format(tree)
+    with pytest.raises(ValueError, match="would both be moved to"):
+        fs.mv(paths, given, recursive=True)
+    assert dict(behind.items()) == before
+
+
 # ---------------------------------------------------------------- to and from this machine
 
 

@@ -220,12 +220,7 @@ class Contents(Listing):
         """
         check_mode(mode)
         if self._intrans:
-            with self.open(
-                path,
-                "xb" if mode == "create" else "wb",
-                content_type=content_type,
-                metadata=metadata,
-            ) as file:
+            with self._deferred(path, mode, content_type, metadata) as file:
                 file.write(value)
             return
         store, place, path = self._find_object(path)
@@ -241,6 +236,21 @@ class Contents(Listing):
             except ConditionFailed as error:
                 raise exists_already(path) from error
         self.invalidate_cache(path)
+
+    def _deferred(
+        self, path: Any, mode: str, content_type: str | None, metadata: dict[str, str] | None
+    ) -> Any:
+        """A file whose object is written at the end of the transaction, under the key as it is given."""
+        # ``open`` would drop the slash at its end.
+        file = self._open(
+            self._find_object(path)[2],
+            "xb" if mode == "create" else "wb",
+            autocommit=False,
+            content_type=content_type,
+            metadata=metadata,
+        )
+        self.transaction.files.append(file)
+        return file
 
     def pipe(self, path: Any, value: Any = None, **options: Any) -> None:
         """Write one object, or many at a time.

@@ -82,12 +82,24 @@ class Text(io.TextIOWrapper):
     """
 
     def __init__(self, file: Any, **options: Any) -> None:
-        self._file = file
+        self._file: Any = file
         super().__init__(file, **options)
+
+    def detach(self) -> Any:
+        """Write the text that waits here, and leave the file to the caller; this is of no more use."""
+        file = super().detach()
+        self._file = None
+        return file
+
+    def close(self) -> None:
+        """Write the text that waits here, and close the file."""
+        if self._file is not None:
+            super().close()
 
     def discard(self) -> None:
         """Forget all that was written."""
-        self._file.discard()
+        if self._file is not None:
+            self._file.discard()
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
         if kind is None:
@@ -96,5 +108,7 @@ class Text(io.TextIOWrapper):
             self.discard()
 
     def __del__(self) -> None:
-        # Otherwise the text that waits here would be written, and the file be closed as if all was well.
-        self._file.forget()
+        # Otherwise the text that waits here would be written, and the file be closed as if all was well. A
+        # file that is closed may still wait for its transaction.
+        if self._file is not None and not self._file.closed:
+            self._file.forget()

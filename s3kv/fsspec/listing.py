@@ -229,8 +229,11 @@ class Listing(Base):
                 if not entry.key.endswith("/"):
                     found[path_of(place.bucket, entry.key)] = _file(place.bucket, entry)
                 elif withdirs and not _is_file(found, name := path_of(place.bucket, entry.key)):
-                    # Its ETag tells that an object marks it.
-                    found[name] = {**_file(place.bucket, entry), **_folder(name)}
+                    if nameless(entry.key):
+                        found.setdefault(name, _folder(name))
+                    else:
+                        # Its ETag tells that an object marks it.
+                        found[name] = {**_file(place.bucket, entry), **_folder(name)}
             if withdirs:
                 for folder in level.folders:
                     found.setdefault(path_of(place.bucket, folder), _folder(path_of(place.bucket, folder)))

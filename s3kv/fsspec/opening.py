@@ -61,7 +61,8 @@ class Opening(Contents):
             )
         text = {name: options.pop(name) for name in _TEXT if name in options} if "b" not in mode else None
         binary = mode.replace("t", "").replace("b", "") + "b"
-        file = super().open(path, binary, block_size=block_size, cache_options=cache_options, **options)
+        raw = super().open(path, binary, block_size=block_size, cache_options=cache_options, **options)
+        file: Any = raw
         try:
             if compression is not None:
                 from fsspec.compression import compr  # type: ignore[import-untyped]
@@ -70,7 +71,11 @@ class Opening(Contents):
                 compression = get_compression(self._strip(path), compression)
                 if compression is not None:
                     file = Compressed(file, compr[compression](file, mode=binary[0]))
-            return file if text is None else Text(file, **text)
+            if text is not None:
+                file = Text(file, **text)
+            if file is not raw:
+                raw.lie_under(file)
+            return file
         except BaseException:
             file.discard()
             raise

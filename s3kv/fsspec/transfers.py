@@ -20,7 +20,8 @@ from ..progress import Progress
 from .contents import check_mode
 from .os_errors import exists_already, is_folder, not_found, os_errors
 from .parallel import run_all
-from .plan import Plan, in_turn
+from .paths import place_of
+from .plan import Plan, check_targets, in_turn
 from .removing import Removing
 
 Mode = Literal["overwrite", "create"]
@@ -97,13 +98,12 @@ class Transfers(Removing):
         for source, target in plan.pairs:
             if plan.is_known_folder(source):
                 os.makedirs(target, exist_ok=True)
-        files = [pair for pair in plan.pairs if not plan.is_known_folder(pair[0])]
 
         def begin(source: Any, target: Any, child: Any) -> Future[Any]:
             store, _, _ = self._find_object(source)
             return store._core.later(self.get_file, source, target, callback=child)
 
-        _move(files, begin, callback)
+        _move(plan.files(), begin, callback)
 
     # ---------------------------------------------------------------- from this machine
 
@@ -136,10 +136,9 @@ class Transfers(Removing):
         content_type = content_type or guess_type(lpath)
         callback.set_size(os.path.getsize(lpath))
         if self._intrans:
-            stored_with: dict[str, Any] = {"content_type": content_type, "metadata": metadata}
             with (
                 open(lpath, "rb") as source,
-                self.open(rpath, "xb" if mode == "create" else "wb", **stored_with) as file,
+                self._deferred(rpath, mode, content_type, metadata) as file,
             ):
                 while piece := source.read(_PIECE):
                     callback.relative_update(file.write(piece))
@@ -229,11 +228,10 @@ class Transfers(Removing):
         """
         plan = Plan(self)
         plan.copy(path1, path2, recursive=recursive, maxdepth=maxdepth)
-        self._copy(plan, ignore=on_error == "ignore" or (on_error is None and recursive))
+        self._copy(plan.files(), ignore=on_error == "ignore" or (on_error is None and recursive))
 
-    def _copy(self, plan: Plan, *, ignore: bool) -> list[tuple[str, str]]:
-        """Copy what is planned, and return the pairs of objects."""
-        files = [(source, target) for source, target in plan.pairs if not plan.is_known_folder(source)]
+    def _copy(self, files: Sequence[tuple[str, str]], *, ignore: bool) -> None:
+        """Copy objects, given as (from, to)."""
 
         def begin(pair: tuple[str, str]) -> Future[None]:
             store, _, _ = self._find_object(pair[1])
@@ -248,27 +246,33 @@ class Transfers(Removing):
 
         for group in in_turn(files, self._strip):
             run_all(group, begin, ended)
-        return files
 
     def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Copy objects, as :meth:`copy` does, and delete those that were copied, when all have been.
 
+        With ``recursive``, the objects that mark folders are moved, too.
+
         Raises:
             FileNotFoundError: there is nothing to move; nothing was deleted.
-            ValueError: objects are to take each other's places, in a circle; nothing was moved.
+            ValueError: objects are to take each other's places, in a circle, or two the same place; nothing
+                was moved.
         """
         plan = Plan(self)
         plan.copy(path1, path2, recursive=recursive, maxdepth=maxdepth)
-        pairs = [pair for pair in plan.pairs if self._strip(pair[0]) != self._strip(pair[1])]
-        plan.pairs = pairs
-        files = self._copy(plan, ignore=False)
+        check_targets(plan.files(), self._strip)
+        plan.pairs = [pair for pair in plan.pairs if self._strip(pair[0]) != self._strip(pair[1])]
+        files = plan.files()
+        if recursive:
+            # A bucket has no object that marks it.
+            files += [pair for pair in plan.markers() if place_of(self._strip(pair[1])).key]
+        self._copy(files, ignore=False)
         keys: dict[str, list[str]] = {}
         # What came from elsewhere stays, in the place of what was moved away.
-        new = {self._strip(target) for _, target in files}
-        gone = [source for source, _ in files if self._strip(source) not in new]
-        for path in [*gone, *(plan.markers() if recursive else ())]:
-            _, place, _ = self._find_object(path)
-            keys.setdefault(place.bucket, []).append(place.key)
+        new = {self._find_object(target)[2] for _, target in files}
+        for source, _ in files:
+            _, place, path = self._find_object(source)
+            if path not in new:
+                keys.setdefault(place.bucket, []).append(place.key)
         for bucket, names in keys.items():
             with os_errors(bucket):
                 self._stores[bucket].delete_many(names)

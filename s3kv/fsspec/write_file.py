@@ -7,7 +7,8 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import ConditionFailed
@@ -33,7 +34,8 @@ class WriteFile(io.BufferedIOBase):
     one thread.
 
     Mutable state: ``_buffer``, the bytes of the part that is being filled; ``_upload``, the parts before
-    it, None as long as there are none; ``_settled``, whether the object was written or given up.
+    it, None as long as there are none; ``_settled``, whether the object was written or given up;
+    ``_layer``, tells what lies over it, None if nothing does or nobody has it any more.
 
     Args:
         fs: The file system, told when the object has been written.
@@ -79,6 +81,7 @@ class WriteFile(io.BufferedIOBase):
         self._upload: Upload | None = None
         self._size = 0
         self._condition: StorageGeneration | None = None
+        self._layer: Callable[[], Any] = _nothing
         with os_errors(path):
             check_key(store.path, key)
             found = None if mode == "wb" else _look(store, key)
@@ -168,8 +171,16 @@ class WriteFile(io.BufferedIOBase):
         finally:
             super().close()
 
+    def lie_under(self, layer: Any) -> None:
+        """Have something that writes to this file closed, or discarded, with it by a transaction."""
+        # Not held, so that it is noticed at once when nobody has it any more.
+        self._layer = weakref.ref(layer)
+
     def commit(self) -> None:
         """Write the object of a file that was opened with ``autocommit=False``; closes the file."""
+        layer = self._layer()
+        if layer is not None:
+            layer.close()
         self.close()
         if not self._settled:
             self._check_owner()
@@ -177,6 +188,10 @@ class WriteFile(io.BufferedIOBase):
 
     def discard(self) -> None:
         """Forget all that was written, and close the file; after the object was written, do nothing."""
+        # It discards this file in turn.
+        layer, self._layer = self._layer(), _nothing
+        if layer is not None:
+            layer.discard()
         self._give_up(wait=True)
         super().close()
 
@@ -264,6 +279,10 @@ class WriteFile(io.BufferedIOBase):
     def _check_owner(self) -> None:
         if self._owner != os.getpid():
             raise ValueError("the file was opened by another process, and only that can write to it")
+
+
+def _nothing() -> None:
+    """There is no layer."""
 
 
 def _look(store: Store, key: str) -> ObjectInfo | None:

@@ -119,15 +119,38 @@ def test_rm_never_deletes_a_bucket(fs: S3KVFileSystem, other_bucket: str) -> Non
 def test_what_exists_as_it_is_written_is_no_pattern(
     fs: S3KVFileSystem, behind: s3kv.Store, place: str, tmp_path: Path
 ) -> None:
-    """A key with a star in it does not stand for others; it is copied into a folder, as fsspec has it."""
-    behind.put_many({"m*k": b"1", "m-k": b"2", "[ab]/x": b"3", "a/x": b"4"})
+    """A key with a star in it does not stand for others, and goes where any other key would."""
+    behind.put_many({"m*k": b"1", "m-k": b"2", "[ab]/x": b"3", "a/x": b"4", "d/y": b"5"})
     assert fs.cat(f"{place}/m*k") == b"1"
     fs.get(f"{place}/m*k", str(tmp_path / "got"))
-    assert (tmp_path / "got" / "m*k").read_bytes() == b"1"
+    assert (tmp_path / "got").read_bytes() == b"1"
     fs.cp(f"{place}/m*k", f"{place}/copy")
-    fs.rm(f"{place}/m*k")
+    fs.cp(f"{place}/m*k", f"{place}/d")
+    fs.mv(f"{place}/m*k", f"{place}/moved?", recursive=True)
+    fs.rm(f"{place}/moved?")
     fs.rm(f"{place}/[ab]", recursive=True)
-    assert behind.list() == ["a/x", "copy/m*k", "m-k"]
+    assert behind.list() == ["a/x", "copy", "d/m*k", "d/y", "m-k"]
+
+
+def test_a_folder_that_exists_as_it_is_written_is_no_pattern(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, tmp_path: Path
+) -> None:
+    """A folder with brackets in its name is read, copied and moved as any other."""
+    behind.put_many({"[ab]/x": b"1", "[ab]/c?/y": b"2", "a/x": b"3", "z": b"4"})
+    folder, plain = f"{place}/[ab]", f"{place}/z"
+    assert fs.cat(folder, recursive=True) == {f"{folder}/x": b"1", f"{folder}/c?/y": b"2"}
+    assert fs.cat([folder, f"{place}/none*"], recursive=True).keys() == {f"{folder}/x", f"{folder}/c?/y"}
+    fs.get(folder, str(tmp_path / "new"), recursive=True)
+    fs.get(folder, str(tmp_path), recursive=True)
+    fs.get(f"{folder}/", str(tmp_path / "slash"), recursive=True)
+    fs.get([folder, plain], str(tmp_path / "list"), recursive=True)
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == {
+        *("new/x", "new/c?/y", "[ab]/x", "[ab]/c?/y", "slash/x", "slash/c?/y"),
+        *("list/x", "list/y", "list/z"),
+    }
+    fs.cp(folder, f"{place}/once", recursive=True, maxdepth=2)
+    fs.mv(f"s3kv://{folder}/", f"{place}/moved", recursive=True)
+    assert behind.list() == ["a/x", "moved/c?/y", "moved/x", "once/c?/y", "once/x", "z"]
 
 
 def test_many_objects_are_deleted_in_one_request(
@@ -261,13 +284,57 @@ def test_mv_deletes_what_was_copied_and_nothing_else(
 
     monkeypatch.setattr(S3KVFileSystem, "cp_file", cp_file)
     fs.mv(f"{tree}/d", f"{tree}/moved", recursive=True)
-    assert set(behind) == set(TREE) - {"d/a", "d/e/b"} | {"d/late", "moved/a", "moved/e/b"}
+    assert set(behind) == set(TREE) - {"d/a", "d/e/b"} | {"d/late", "moved/a", "moved/e/", "moved/e/b"}
     fs.mv(f"{tree}/a", f"{tree}/a")
     with pytest.raises(FileNotFoundError):
         fs.mv([f"{tree}/ab", f"{tree}/none"], [f"{tree}/x", f"{tree}/y"])
     assert {"a", "ab"} <= set(behind)
     with pytest.raises(FileNotFoundError):
         fs.mv(f"{tree}/none", f"{tree}/x")
+
+
+def test_mv_takes_along_what_marks_folders(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, other_bucket: str
+) -> None:
+    """Empty folders, and the bytes that such an object may have; a bucket has none."""
+    behind.put_many({"d/": b"1", "d/e/": b"2", "d/e/a": b"3", "d/empty/": b"", "d//": b"4", "d/n//": b"5"})
+    fs.mv(f"{place}/d", f"{place}/new", recursive=True)
+    assert dict(behind.items()) == {
+        "new/": b"1",
+        "new/e/": b"2",
+        "new/e/a": b"3",
+        "new/empty/": b"",
+        "d//": b"4",
+        "d/n//": b"5",
+    }
+    fs.mv(f"{place}/new/e*", f"{place}/glob", recursive=True)
+    assert behind.list("glob/") == ["glob/e/", "glob/e/a", "glob/empty/"]
+    assert behind.list("new/") == ["new/"]
+    fs.mv(f"s3kv://{place}/glob/", f"s3kv://{other_bucket}/", recursive=True)
+    assert behind.list("glob/") == []
+    assert fs.find(other_bucket, withdirs=True) == [
+        other_bucket,
+        *(f"{other_bucket}/{name}" for name in ("e", "e/a", "empty")),
+    ]
+    fs.mv(f"s3kv://{place}/new/", f"s3kv://{other_bucket}", recursive=True)
+    assert behind["new/"] == b"1"
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets"),
+    [(["a", "d/a"], "{}/new/"), (["d", "f"], "{}/new"), (["a", "ab"], ["{}/new", "s3kv://{}/new"])],
+)
+def test_mv_of_two_objects_to_one_path_moves_nothing(
+    fs: S3KVFileSystem, behind: s3kv.Store, tree: str, sources: list[str], targets: Any
+) -> None:
+    """One of them would be lost."""
+    behind["f/e/b"] = b"8"
+    before = dict(behind.items())
+    paths = [f"{tree}/{name}" for name in sources]
+    given = [each.format(tree) for each in targets] if isinstance(targets, list) else targets.format(tree)
+    with pytest.raises(ValueError, match="would both be moved to"):
+        fs.mv(paths, given, recursive=True)
+    assert dict(behind.items()) == before
 
 
 # ---------------------------------------------------------------- to and from this machine

@@ -450,6 +450,50 @@ def test_a_transaction_makes_all_files_appear_at_its_end(
     }
 
 
+def test_a_transaction_writes_the_keys_that_are_written_without_one(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, tmp_path: Any
+) -> None:
+    """Those that end with a slash, too: an object without it would be in the way of the folder."""
+    (tmp_path / "local").write_bytes(b"3")
+
+    def write(folder: str) -> list[str]:
+        fs.touch(f"{folder}/a/")
+        fs.pipe_file(f"{folder}/b/", b"1")
+        fs.pipe_file(f"s3kv://{folder}/c/", b"2", mode="create")
+        fs.put_file(str(tmp_path / "local"), f"{folder}/d/")
+        return behind.list()
+
+    names = ["plain/a/", "plain/b/", "plain/c/", "plain/d/"]
+    assert write(f"{place}/plain") == names
+    with fs.transaction:
+        assert write(f"{place}/deferred") == names
+    assert behind.list("deferred/") == ["deferred/a/", "deferred/b/", "deferred/c/", "deferred/d/"]
+    assert list(behind.values())[:4] == list(behind.values())[4:]
+
+
+@pytest.mark.parametrize("close", [True, False])
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("mode", ["w", "wb"])
+def test_a_transaction_writes_what_lies_over_its_files(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, mode: str, compression: str | None, close: bool
+) -> None:
+    """Text and what is compressed: all of it, and although the program has not got the file any more."""
+    left_open = []
+    with fs.transaction:
+        file = fs.open(f"{place}/k", mode, compression=compression)
+        file.write("words" if mode == "w" else b"words")
+        if close:
+            file.close()
+        else:
+            left_open.append(file)
+        del file
+        gc.collect()
+        assert behind.list() == []
+    assert [file.closed for file in left_open] == [True] * (not close)
+    with fs.open(f"{place}/k", compression=compression) as written:
+        assert written.read() == b"words"
+
+
 def test_a_transaction_that_ends_with_an_exception_leaves_nothing(
     fs: S3KVFileSystem, behind: s3kv.Store, uploads: Callable[[], list[str]], place: str, small: None
 ) -> None:
@@ -468,6 +512,27 @@ def test_a_transaction_that_ends_with_an_exception_leaves_nothing(
     assert uploads() == []
     fs.pipe_file(f"{place}/small", b"1")
     assert behind.list() == ["small"]
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("mode", ["w", "wb"])
+def test_a_file_left_open_in_a_transaction_that_fails_is_over(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str, mode: str, compression: str | None
+) -> None:
+    """Whatever lies over it: closing it afterwards is no error."""
+
+    def fail() -> None:
+        with fs.transaction:
+            left_open.append(fs.open(f"{place}/k", mode, compression=compression))
+            left_open[0].write("words" if mode == "w" else b"words")
+            raise Oops
+
+    left_open: list[Any] = []
+    with pytest.raises(Oops):
+        fail()
+    assert left_open[0].closed
+    left_open[0].close()
+    assert behind.list() == []
 
 
 def test_a_file_that_failed_is_no_part_of_its_transaction(
@@ -606,6 +671,25 @@ def test_a_file_that_cannot_be_wrapped_is_not_left_open(
         fs.open(f"{place}/k", "w", **wrong)
     gc.collect()
     assert behind.list() == []
+
+
+def test_a_file_taken_from_under_its_text_goes_on(
+    fs: S3KVFileSystem, behind: s3kv.Store, place: str
+) -> None:
+    """Nobody needs the text any more, not even a transaction."""
+    text = fs.open(f"{place}/k", "w")
+    text.write("1")
+    file = text.detach()
+    del text
+    gc.collect()
+    file.write(b"2")
+    file.close()
+    assert behind["k"] == b"12"
+    with fs.transaction:
+        text = fs.open(f"{place}/k", "w")
+        with text.detach() as file:
+            file.write(b"3")
+    assert behind["k"] == b"3"
 
 
 def test_what_a_file_that_is_written_cannot_do(fs: S3KVFileSystem, place: str) -> None:

@@ -233,6 +233,48 @@ def test_a_file_reads_text_and_what_is_compressed(fs: S3KVFileSystem, place: str
         assert name == "t.zip" or fs.size(f"{place}/{name}") < 1000
 
 
+@pytest.mark.parametrize("blocks", [None, 1, 3, 7])
+def test_a_file_is_looked_through_for_the_ends_of_lines(
+    fs: S3KVFileSystem, place: str, blocks: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the pieces end that it is read in, and whatever else is read in between."""
+    monkeypatch.setattr("s3kv.fsspec.read_file._PIECE", 5)
+    data = b"one\n\ntwo and more\r\n" + b"x" * 100 + b"\r\nthe end"
+    fs.pipe(f"{place}/lines", data)
+    with fs.open(f"{place}/lines", block_size=16) as file, io.BytesIO(data) as same:
+        assert list(file) == data.splitlines(keepends=True)
+        assert (file.tell(), file.readline()) == (len(data), b"")
+        file.seek(0)
+        assert file.readuntil(b"\r\n", blocks) == data[: data.index(b"\r\n") + 2]
+        assert file.readuntil(b"\r\n", blocks) == b"x" * 100 + b"\r\n"
+        assert file.readuntil(b"none", blocks) == b"the end"
+        for place_, count in [(0, 0), (2, 3), (1, 1), (60, 5), (4, 10), (3, 2), (125, 9), (500, 1)]:
+            assert file.seek(place_) == same.seek(place_)
+            assert (file.readline(), file.tell()) == (same.readline(), same.tell())
+            assert file.read(count) == same.read(count)
+            assert (file.readline(), file.tell()) == (same.readline(), same.tell())
+    with pytest.raises(ValueError, match="closed"):
+        file.readline()
+
+
+def test_a_line_is_no_reason_to_copy_a_block(fs: S3KVFileSystem, place: str) -> None:
+    """All lines together are copied about once."""
+    data = b"line\n" * 20_000
+    fs.pipe(f"{place}/lines", data)
+    copied = []
+    with fs.open(f"{place}/lines") as file:
+        fetch = file.cache._fetch
+
+        def watch(start: int, end: int) -> bytes:
+            found: bytes = fetch(start, end)
+            copied.append(len(found))
+            return found
+
+        file.cache._fetch = watch
+        assert b"".join(file) == data
+    assert sum(copied) <= 2 * len(data)
+
+
 @pytest.mark.parametrize("cache", ["readahead", "bytes", "blockcache", "none", "all", "first"])
 def test_a_file_reads_the_same_with_every_cache(fs: S3KVFileSystem, path: str, cache: str) -> None:
     """In any order."""

@@ -170,21 +170,18 @@ class Contents(Listing):
         """Ranges of one object, each or its error."""
         store, place, path = self._find_object(path)
         slices = [_as_slice(span) for span in spans]
-        if None not in slices:
-            try:
-                return list(store.get_ranges(place.key, [each for each in slices if each is not None]))
-            except ByteRangeError:
-                # One of them is not wholly inside the object.
-                pass
-            except Exception as error:
-                return [_told(error, path)] * len(spans)
-        results: list[bytes | Exception] = []
-        for span in spans:
-            try:
-                results.append(_read(store, place.key, span))
-            except Exception as error:
-                results.append(_told(error, path))
-        return results
+        try:
+            if len(spans) == 1:
+                return [_read(store, place.key, spans[0])]
+            if None not in slices:
+                try:
+                    return list(store.get_ranges(place.key, [each for each in slices if each is not None]))
+                except ByteRangeError:
+                    # One of them is not wholly inside the object.
+                    pass
+            return list(_read_all_clamped(store, place.key, spans))
+        except Exception as error:
+            return [_told(error, path)] * len(spans)
 
     def head(self, path: Any, size: int = 1024) -> bytes:
         """The first bytes of an object."""
@@ -368,6 +365,25 @@ def _read_clamped(store: Store, key: str, span: Span) -> bytes:
             return found.value
         if found.state == "missing":
             raise KeyNotFound("the object was deleted while it was read", operation="GetObject", key=key)
-    raise Changed(
+    raise _changed(key)
+
+
+def _read_all_clamped(store: Store, key: str, spans: Sequence[Span]) -> list[bytes]:
+    """What there is of each range in an object, side by side, of the version whose size was looked at."""
+    for _ in range(_MOST_CHANGES):
+        info = store.stat(key)
+        limits = [slice(*span).indices(info.size)[:2] for span in spans]
+        inside = [slice(start, end) for start, end in limits if start < end]
+        try:
+            found = iter(store._get_ranges(key, inside, info.etag or None))
+        except (ByteRangeError, Changed):
+            # It is another version by now.
+            continue
+        return [next(found) if start < end else b"" for start, end in limits]
+    raise _changed(key)
+
+
+def _changed(key: str) -> Changed:
+    return Changed(
         "the object was replaced again and again while it was read", operation="GetObject", key=key
     )

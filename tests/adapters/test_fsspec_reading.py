@@ -119,6 +119,54 @@ def test_ranges_close_together_are_fetched_together(
     assert asked(proxy).count("GetObject") == 1 + 20
 
 
+@pytest.mark.parametrize(
+    ("odd", "requests"),
+    [
+        ((195, 500), ["GetObject", "HeadObject", "GetObject"]),
+        ((-500, None), ["GetObject", "GetObject", "HeadObject", "GetObject"]),
+        ((-10, -5), ["HeadObject", "GetObject"]),
+        ((300, None), ["GetObject", "GetObject", "HeadObject", "GetObject"]),
+        ((7, 3), ["HeadObject", "GetObject"]),
+    ],
+)
+def test_one_range_that_needs_a_look_leaves_the_others_together(
+    proxied: S3KVFileSystem, proxy: FaultProxy, path: str, odd: Any, requests: list[str]
+) -> None:
+    """A few requests for all of them."""
+    spans = [(start, start + 5) for start in range(0, 195, 5)]
+    spans[20:20] = [odd]
+    found = proxied.cat_ranges([path] * 40, [start for start, _ in spans], [end for _, end in spans])
+    assert found == [BYTES[slice(*span)] for span in spans]
+    assert sorted(asked(proxy)) == sorted(requests)
+    proxy.requests.clear()
+    assert proxied.cat_ranges([path, f"{path}-2"], [*odd[:1]] * 2, [*odd[1:]] * 2)[0] == BYTES[slice(*odd)]
+
+
+def test_ranges_that_need_a_look_are_of_the_version_that_was_looked_at(
+    fs: S3KVFileSystem, behind: s3kv.Store, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or of the next one; and there is an end to it."""
+    stat = s3kv.Store.stat
+    later = [bytes(300)]
+
+    def measure(self: s3kv.Store, key: Any) -> Any:
+        info = stat(self, key)
+        if later:
+            behind["object"] = later.pop()
+        return info
+
+    monkeypatch.setattr(s3kv.Store, "stat", measure)
+    assert fs.cat_ranges([path] * 2, [0, 190], [5, 400]) == [bytes(5), bytes(110)]
+    monkeypatch.setattr("s3kv.fsspec.contents._MOST_CHANGES", 1)
+    later.append(BYTES)
+    for error in fs.cat_ranges([path] * 2, [0, 190], [5, 400]):
+        assert isinstance(error, OSError)
+        assert "again and again" in str(error)
+    behind.delete("object")
+    for error in fs.cat_ranges([path] * 2, [0, -190], [5, -1]):
+        assert isinstance(error, FileNotFoundError)
+
+
 def test_the_error_of_a_range_is_returned_or_raised(fs: S3KVFileSystem, path: str) -> None:
     """Whatever is wrong with the others."""
     bucket = path.partition("/")[0]

@@ -158,7 +158,7 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
         ``list(store)`` asks for this first and so lists twice; :meth:`list` lists once.
         """
         self._core.recorder.count("list")
-        return sum(len(page.keys) for page in self._pages(KeyRange(), None))
+        return sum(len(page.keys) for page in self._pages_fast(KeyRange(), keys_only=True))
 
     def clear(self) -> None:
         """Delete every object of the store, listed and deleted at the same time.

@@ -237,7 +237,7 @@ class Contents(Listing):
                 )
             except ConditionFailed as error:
                 raise exists_already(path) from error
-        self.invalidate_cache(path)
+        self._drop_around(path)
 
     def pipe(self, path: Any, value: Any = None, **options: Any) -> None:
         """Write one object, or many at a time.
@@ -265,7 +265,7 @@ class Contents(Listing):
                     self._stores[bucket].put_many(pairs)
             finally:
                 for key in pairs:
-                    self.invalidate_cache(f"{bucket}/{key}")
+                    self._drop_around(f"{bucket}/{key}")
 
     def touch(self, path: Any, truncate: bool = True, **options: Any) -> None:
         """Write an empty object.

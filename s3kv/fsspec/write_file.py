@@ -236,7 +236,7 @@ class WriteFile(io.BufferedIOBase):
             raise (exists_already if self.mode == "xb" else stale)(self.path) from error
         self._settled = True
         self._buffer = bytearray()
-        self.fs.invalidate_cache(self.path)
+        self.fs._drop_around(self.path)
 
     def _guarded(self, step: Any) -> None:
         """Carry out a step; if it fails, the file is given up."""

@@ -398,6 +398,30 @@ def test_the_listing_of_a_folder_hides_no_object_of_its_name(
     assert not caching.exists(both)
 
 
+def test_one_file_of_a_long_cached_listing_is_found_without_looking_through_it(
+    caching: S3KVFileSystem, proxy: FaultProxy, place: str
+) -> None:
+    """Each of a thousand, and none of those that are not there."""
+    looked_at = 0
+
+    class Watched(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            nonlocal looked_at
+            looked_at += 1
+            return super().__getitem__(name)
+
+    names = sorted([f"{place}/{number}" for number in range(1000)] + [f"{place}/1 ", f"{place}/é"])
+    caching.dircache[place] = [
+        Watched(name=name, size=number, type="file") for number, name in enumerate(names)
+    ]
+    for number, name in enumerate(names):
+        assert caching.info(name)["size"] == number
+        assert caching.isfile(name)
+        assert not caching.exists(f"{name}!")
+    assert looked_at < 3 * 1002 * 20
+    assert asked(proxy) == []
+
+
 def test_a_write_does_not_look_through_all_listings(
     caching: S3KVFileSystem, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ LARGE_VALUE = 32 * 1024**2
 PART_BYTES = 8 * 1024**2
 
 _MIB = 1024**2
+# Bytes that a file is asked for, to see that there are none left.
+_PROBE = 64 * 1024
 # In the format of a buffer, the names of fields stand between colons.
 _FIELD = re.compile(":[^:]*:")
 # Parts of a file of unknown length begin to grow after so many, and double after so many more.
@@ -74,7 +76,11 @@ class Source:
         self._part = None if self._size is None else part_size(self._size)
         # What was read to see whether there is more; None once it was handed out.
         self._small = self._size is not None and self._size <= LARGE_VALUE
-        self._first: bytes | None = self._read(LARGE_VALUE + 1 if self._small else self._part or PART_BYTES)
+        self._first: bytes | None = (
+            self._read(LARGE_VALUE + 1, (self._size or 0) + 1)
+            if self._small
+            else self._read(self._part or PART_BYTES)
+        )
 
     @property
     def repeatable(self) -> bool:
@@ -112,12 +118,20 @@ class Source:
             number += 1
             piece = self._read(self._part or growing_size(number))
 
-    def _read(self, size: int) -> bytes:
-        """So many bytes; fewer only at the end."""
+    def _read(self, size: int, likely: int | None = None) -> bytes:
+        """So many bytes; fewer only at the end.
+
+        Args:
+            likely: After so many that is most likely; default: nobody knows.
+        """
         pieces: list[bytes] = []
         missing = size
         while missing:
-            piece = self._file.read(missing)
+            wanted = missing
+            if likely is not None:
+                # A file makes room for all that it is asked for, however little there is.
+                wanted = min(missing, max(likely, _PROBE))
+            piece = self._file.read(wanted)
             if piece is None:
                 raise TypeError("a value's file does not block: it has no bytes to read at the moment")
             if not isinstance(piece, (bytes, bytearray, memoryview)):
@@ -126,12 +140,14 @@ class Source:
                 )
             if not piece:
                 break
-            if len(piece) > missing:
+            if len(piece) > wanted:
                 raise ValueError(
-                    f"a value's file gave {len(piece):,} bytes where {missing:,} were asked for"
+                    f"a value's file gave {len(piece):,} bytes where {wanted:,} were asked for"
                 )
             pieces.append(bytes(piece))
             missing -= len(piece)
+            if likely is not None:
+                likely -= len(piece)
         self._step(size - missing)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

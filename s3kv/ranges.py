@@ -43,6 +43,10 @@ class Ranges(Handle):
             >>> store.get_ranges("data.bin", [slice(0, 2), slice(4, 6), slice(-1, None)])
             [b'01', b'45', b'9']
         """
+        return self._get_ranges(key, ranges, None)
+
+    def _get_ranges(self, key: str | bytes, ranges: Iterable[slice], etag: str | None) -> list[bytes]:
+        """As :meth:`get_ranges`, of the version with this ETag; None for any, as long as it is one."""
         name = key_text(key)
         full = check_key(self._path, name)
         wanted = [parse_slice(each) for each in ranges]
@@ -54,7 +58,7 @@ class Ranges(Handle):
             return core.entry(group, get_object, name, timeout, full, group.wanted, since=started)
 
         results = [b""] * len(wanted)
-        seen: str | None = None
+        seen = etag
         for entry in core.batch(begin, coalesce(wanted), timeout, limiter=core.rates.reads):
             if entry.error is not None:
                 if isinstance(entry.error, ByteRangeError):
@@ -64,10 +68,10 @@ class Ranges(Handle):
                 # Of an object that was deleted meanwhile there may be parts already.
                 raise entry.result.error if seen is None else _changed(name, seen, "nothing")
             found: Found = entry.result
-            etag = quoted(found.headers.get("etag", ""))
-            if seen is not None and etag != seen:
-                raise _changed(name, seen, etag)
-            seen = etag
+            now = quoted(found.headers.get("etag", ""))
+            if seen is not None and now != seen:
+                raise _changed(name, seen, now)
+            seen = now
             group = entry.item
             for position in group.members:
                 part = wanted[position]

@@ -11,10 +11,12 @@ from .errors import ConditionFailed, KeyNotFound
 from .futures import Futures
 from .keyrange import KeyRange
 from .keys import check_key, key_text
+from .listing_xml import Columns
 from .many import failed
 from .messages import Body
 from .metrics import Metrics
 from .operations.delete import delete_object
+from .operations.listing import PageRequest
 from .operations.stat import Missing, head_object
 from .payload import Source, open_value
 from .progress import Progress
@@ -31,6 +33,8 @@ T = TypeVar("T")
 _NONE_LEFT = 1e-9
 # So often may a store say that there is something, and nothing to get: SeaweedFS says so of folders.
 _MOST_CONTRADICTIONS = 4
+# Of so many keys that were just listed, others who take them away most likely leave one.
+_FEW = 16
 
 
 class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
@@ -154,7 +158,7 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
         ``list(store)`` asks for this first and so lists twice; :meth:`list` lists once.
         """
         self._core.recorder.count("list")
-        return sum(len(page.keys) for page in self._pages(KeyRange(), None))
+        return sum(len(page.keys) for page in self._pages_fast(KeyRange(), keys_only=True))
 
     def clear(self) -> None:
         """Delete every object of the store, listed and deleted at the same time.
@@ -278,11 +282,17 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
             >>> store.popitem()
             ('job', b'work')
         """
-        for key in self:
-            value = self.pop(key, None)
-            if value is not None:
-                return key, value
+        self._core.recorder.count("list")
+        for page in self._pages(KeyRange(), None, self._few_first):
+            for key in page.keys:
+                value = self.pop(key, None)
+                if value is not None:
+                    return key, value
         raise KeyError("the store is empty")
+
+    def _few_first(self, request: PageRequest) -> Columns:
+        """A page of a listing of which most likely the first few keys are enough."""
+        return self._page(request if request.token else request._replace(most=_FEW))
 
     def setdefault(self, key: str | bytes, default: Any = None) -> bytes:
         """The bytes of an object; if there is none, ``default`` is written, unless somebody else does.

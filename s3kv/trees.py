@@ -16,6 +16,7 @@ from .keyrange import KeyRange
 from .keys import check_key
 from .local_files import PIECE, LocalFile, check_free, check_name, is_same, make_folders, walk
 from .many import Batches, failed
+from .operations.listing import entries_of
 from .operations.multipart import MAX_PARTS
 from .operations.write import object_headers
 from .parts import IN_FLIGHT
@@ -167,11 +168,13 @@ class Trees(Files, Batches):
         superfluous: list[str] = []
         if (changed_only and files) or delete:
             within = None if delete else KeyRange(min(files), f"{max(files)}\0")
-            for entry in self.scan(prefix, range=within):
-                if entry.key in files:
-                    there[entry.key] = entry
-                elif delete and not _is_folder_of(where, entry.key[len(prefix) :]):
-                    superfluous.append(entry.key)
+            self._core.recorder.count("list")
+            for page in self._pages_fast(self._wanted(prefix, within)):
+                for entry in entries_of(page):
+                    if entry.key in files:
+                        there[entry.key] = entry
+                    elif delete and not _is_folder_of(where, entry.key[len(prefix) :]):
+                        superfluous.append(entry.key)
         jobs = [
             _Upload(key, file.size, file.path, there.get(key) if changed_only else None)
             for key, file in files.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -124,4 +125,22 @@ class Base(AbstractFileSystem, metaclass=_ByIdentity):  # type: ignore[misc]
         path = self._strip(path)
         for folder in list(self.dircache):
             if path == folder or path.startswith(f"{folder}/") or folder.startswith(f"{path}/"):
-                self.dircache.pop(folder, None)
+                self._drop(folder)
+
+    def _drop_around(self, path: str) -> None:
+        """Drop the cached listings that an object is in, which was written or deleted.
+
+        What is below its path stays as it is. To look through all listings for that, for each of many
+        objects, would take as many steps as there are of both, multiplied.
+        """
+        super().invalidate_cache(path)
+        self._changes += 1
+        folder = self._strip(path)
+        while folder:
+            self._drop(folder)
+            folder = folder.rpartition("/")[0]
+
+    def _drop(self, folder: str) -> None:
+        # Another thread may do so at the same time.
+        with contextlib.suppress(KeyError):
+            del self.dircache[folder]

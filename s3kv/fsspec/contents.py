@@ -170,21 +170,18 @@ class Contents(Listing):
         """Ranges of one object, each or its error."""
         store, place, path = self._find_object(path)
         slices = [_as_slice(span) for span in spans]
-        if None not in slices:
-            try:
-                return list(store.get_ranges(place.key, [each for each in slices if each is not None]))
-            except ByteRangeError:
-                # One of them is not wholly inside the object.
-                pass
-            except Exception as error:
-                return [_told(error, path)] * len(spans)
-        results: list[bytes | Exception] = []
-        for span in spans:
-            try:
-                results.append(_read(store, place.key, span))
-            except Exception as error:
-                results.append(_told(error, path))
-        return results
+        try:
+            if len(spans) == 1:
+                return [_read(store, place.key, spans[0])]
+            if None not in slices:
+                try:
+                    return list(store.get_ranges(place.key, [each for each in slices if each is not None]))
+                except ByteRangeError:
+                    # One of them is not wholly inside the object.
+                    pass
+            return list(_read_all_clamped(store, place.key, spans))
+        except Exception as error:
+            return [_told(error, path)] * len(spans)
 
     def head(self, path: Any, size: int = 1024) -> bytes:
         """The first bytes of an object."""
@@ -235,7 +232,7 @@ class Contents(Listing):
                 )
             except ConditionFailed as error:
                 raise exists_already(path) from error
-        self.invalidate_cache(path)
+        self._drop_around(path)
 
     def _deferred(
         self, path: Any, mode: str, content_type: str | None, metadata: dict[str, str] | None
@@ -278,7 +275,7 @@ class Contents(Listing):
                     self._stores[bucket].put_many(pairs)
             finally:
                 for key in pairs:
-                    self.invalidate_cache(f"{bucket}/{key}")
+                    self._drop_around(f"{bucket}/{key}")
 
     def touch(self, path: Any, truncate: bool = True, **options: Any) -> None:
         """Write an empty object.
@@ -378,6 +375,25 @@ def _read_clamped(store: Store, key: str, span: Span) -> bytes:
             return found.value
         if found.state == "missing":
             raise KeyNotFound("the object was deleted while it was read", operation="GetObject", key=key)
-    raise Changed(
+    raise _changed(key)
+
+
+def _read_all_clamped(store: Store, key: str, spans: Sequence[Span]) -> list[bytes]:
+    """What there is of each range in an object, side by side, of the version whose size was looked at."""
+    for _ in range(_MOST_CHANGES):
+        info = store.stat(key)
+        limits = [slice(*span).indices(info.size)[:2] for span in spans]
+        inside = [slice(start, end) for start, end in limits if start < end]
+        try:
+            found = iter(store._get_ranges(key, inside, info.etag or None))
+        except (ByteRangeError, Changed):
+            # It is another version by now.
+            continue
+        return [next(found) if start < end else b"" for start, end in limits]
+    raise _changed(key)
+
+
+def _changed(key: str) -> Changed:
+    return Changed(
         "the object was replaced again and again while it was read", operation="GetObject", key=key
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from bisect import bisect_left
 from collections.abc import Iterator
 from concurrent.futures import Future
 from datetime import datetime
 from glob import has_magic
+from operator import itemgetter
 from typing import Any, cast
 
 from ..errors import KeyNotFound
@@ -81,16 +83,20 @@ class Listing(Base):
         Raises:
             FileNotFoundError: the listing of its folder does not have it.
         """
-        if "/" in path and path in self.dircache:
-            # There is a folder; whether there is an object, too, is for the listing of what both are in.
-            above = self.dircache.get(self._parent(path))
-            if above is None:
-                return None
-            return next((dict(info) for info in above if info["name"] == path), _folder(path))
-        found = self._ls_from_cache(path)
-        if found is None:
+        is_listed = path in self.dircache
+        if "/" not in path:
+            return _folder(path) if is_listed else None
+        above = self.dircache.get(self._parent(path))
+        if above is None:
+            # Whether there is an object, too, where there is a folder, only the listing of both tells.
             return None
-        return next((dict(info) for info in found if info["name"] == path), _folder(path))
+        # It is sorted, and may be of very many files each of which is asked for.
+        place = bisect_left(above, path, key=_name)
+        if place < len(above) and above[place]["name"] == path:
+            return dict(above[place])
+        if is_listed:
+            return _folder(path)
+        raise not_found(path)
 
     def exists(self, path: Any, **options: Any) -> bool:
         """Whether there is an object, a folder or a bucket. Anything but "no" and "yes" is an error."""
@@ -289,6 +295,9 @@ def _file(bucket: str, entry: ListEntry | ObjectInfo) -> Info:
 
 def _file_of(bucket: str, info: ObjectInfo) -> Info:
     return {**_file(bucket, info), "ContentType": info.content_type, "metadata": info.metadata}
+
+
+_name = itemgetter("name")
 
 
 def _folder(path: str) -> Info:

@@ -15,11 +15,17 @@ from ..reading import PART_BYTES
 from ..store import Store
 from .os_errors import not_found, os_errors, stale
 
+# Bytes that are looked through for the end of a line, to begin with.
+_PIECE = 64 * 1024
+
 
 class ReadFile(AbstractBufferedFile):  # type: ignore[misc]
     """A binary file of the bytes of an object, all of the version that there was when it was opened.
 
     Belongs to one thread.
+
+    Mutable state, besides fsspec's: ``_piece``, the bytes that were last looked through for the end of a
+    line, and ``_piece_start``, where in the file they begin.
 
     Args:
         fs: The file system.
@@ -31,6 +37,8 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]
         cache_type: A name of one of fsspec's caches.
         cache_options: Options of that cache.
     """
+
+    loc: int
 
     def __init__(
         self,
@@ -50,6 +58,8 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]
         self._etag: str | None = info.get("ETag") or None
         self._cache_type = cache_type
         self._cache_options = dict(cache_options or {})
+        self._piece = b""
+        self._piece_start = 0
         if "LastModified" in info:
             self._details = dict(info)
         super().__init__(
@@ -61,6 +71,41 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]
             cache_options=dict(self._cache_options),
             size=info["size"],
         )
+
+    def readuntil(self, char: bytes = b"\n", blocks: int | None = None) -> bytes:
+        """The bytes up to and including the next occurrence of some; where there is none, to the end.
+
+        fsspec's own copies a block of some MiB for every line, and fetches most of them twice.
+
+        Args:
+            char: What to look for. Default: the end of a line.
+            blocks: How many bytes to look through at once. Default None: 64 KiB, and more each time.
+        """
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        piece, place = self._piece, self.loc - self._piece_start
+        if not 0 <= place < len(piece):
+            piece, place = b"", 0
+        found = piece.find(char, place)
+        if found >= 0:
+            end = found + len(char)
+            self.loc += end - place
+            return piece[place:end]
+        start, size = self.loc, blocks or _PIECE
+        self.loc += len(piece) - place
+        line = bytearray(memoryview(piece)[place:])
+        while piece := self.read(size):
+            self._piece, self._piece_start = piece, self.loc - len(piece)
+            # What is looked for may begin in the piece before.
+            looked_through = max(0, len(line) - len(char) + 1)
+            line += piece
+            found = line.find(char, looked_through)
+            if found >= 0:
+                del line[found + len(char) :]
+                break
+            size = blocks or min(2 * size, max(size, self.blocksize))
+        self.loc = start + len(line)
+        return bytes(line)
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         """The bytes that the cache wants; many of them in parts, side by side.

@@ -46,7 +46,7 @@ class Removing(Opening):
             with os_errors(path):
                 del store[place.key]
         finally:
-            self.invalidate_cache(path)
+            self._drop_around(path)
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Delete objects, up to a thousand in one request.
@@ -84,7 +84,9 @@ class Removing(Opening):
                 with os_errors(folder):
                     store.delete_many(entry.key for entry in entries)
         finally:
-            for each in (*doomed.objects, *doomed.found, *doomed.folders):
+            for each in (*doomed.objects, *doomed.found):
+                self._drop_around(each)
+            for each in doomed.folders:
                 self.invalidate_cache(each)
 
     def _look_for(self, path: str, recursive: bool, maxdepth: int | None, doomed: _Doomed) -> None:

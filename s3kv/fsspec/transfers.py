@@ -151,7 +151,7 @@ class Transfers(Removing):
                 store._upload_file(lpath, place.key, condition, headers, _Told(callback))
             except ConditionFailed as error:
                 raise exists_already(path) from error
-        self.invalidate_cache(path)
+        self._drop_around(path)
 
     def put(
         self,
@@ -202,7 +202,7 @@ class Transfers(Removing):
             except BucketNotFound as error:
                 looked = error.operation in ("HeadObject", "ListObjectsV2")
                 raise not_found(path1 if looked else path2) from error
-        self.invalidate_cache(path2)
+        self._drop_around(path2)
 
     def copy(
         self,
@@ -277,7 +277,7 @@ class Transfers(Removing):
             with os_errors(bucket):
                 self._stores[bucket].delete_many(names)
         for source, _ in files:
-            self.invalidate_cache(source)
+            self._drop_around(source)
 
     def sign(self, path: Any, expiration: int = 100, method: str = "GET") -> str:
         """A URL with which anybody may do one thing with one object, for a time.

@@ -33,9 +33,9 @@ class WriteFile(io.BufferedIOBase):
     exception, when a part cannot be sent, or when the file is forgotten without being closed. Belongs to
     one thread.
 
-    Mutable state: ``_buffer``, the bytes of the part that is being filled; ``_upload``, the parts before
-    it, None as long as there are none; ``_settled``, whether the object was written or given up;
-    ``_layer``, tells what lies over it, None if nothing does or nobody has it any more.
+    Mutable state: ``_buffer``, the bytes of the part that is being filled, and ``_full``, how many it has;
+    ``_upload``, the parts before it, None as long as there are none; ``_settled``, whether the object was
+    written or given up; ``_layer``, tells what lies over it, None if nothing does or nobody has it any more.
 
     Args:
         fs: The file system, told when the object has been written.
@@ -96,6 +96,7 @@ class WriteFile(io.BufferedIOBase):
             self._headers = object_headers(content_type, metadata)
             if found is not None:
                 self._begin_with(found)
+        self._full = self._part_size()
         self._settled = False
 
     def _begin_with(self, found: ObjectInfo) -> None:
@@ -138,14 +139,20 @@ class WriteFile(io.BufferedIOBase):
             OSError: a part could not be sent; the file is given up and closed.
         """
         self._check_open()
+        buffer = self._buffer
+        if type(data) is bytes and len(buffer) + len(data) < self._full:
+            # Nearly all of them, where a file is written in little pieces.
+            buffer += data
+            self._size += len(data)
+            return len(data)
         with memoryview(data) as given, given.cast("B") if given.nbytes else memoryview(b"") as view:
             size = len(view)
             place = 0
             while place < size:
-                room = self._part_size() - len(self._buffer)
+                room = self._full - len(self._buffer)
                 self._buffer += view[place : place + room]
                 place += room
-                if len(self._buffer) == self._part_size():
+                if len(self._buffer) == self._full:
                     self._guarded(self._send)
             self._size += size
         return size
@@ -238,6 +245,7 @@ class WriteFile(io.BufferedIOBase):
             self._upload = Upload(self._store, self._key, self._headers)
         part, self._buffer = self._buffer, bytearray()
         self._upload.send(memoryview(part))
+        self._full = self._part_size()
 
     def _publish(self) -> None:
         try:
@@ -251,7 +259,7 @@ class WriteFile(io.BufferedIOBase):
             raise (exists_already if self.mode == "xb" else stale)(self.path) from error
         self._settled = True
         self._buffer = bytearray()
-        self.fs.invalidate_cache(self.path)
+        self.fs._drop_around(self.path)
 
     def _guarded(self, step: Any) -> None:
         """Carry out a step; if it fails, the file is given up."""

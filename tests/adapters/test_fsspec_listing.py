@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.dircache import DirCache  # type: ignore[import-untyped]
 
 import s3kv
 from s3kv.fsspec import S3KVFileSystem
@@ -394,6 +396,63 @@ def test_the_listing_of_a_folder_hides_no_object_of_its_name(
     caching.ls(both)
     caching.rm(both, recursive=True)
     assert not caching.exists(both)
+
+
+def test_one_file_of_a_long_cached_listing_is_found_without_looking_through_it(
+    caching: S3KVFileSystem, proxy: FaultProxy, place: str
+) -> None:
+    """Each of a thousand, and none of those that are not there."""
+    looked_at = 0
+
+    class Watched(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            nonlocal looked_at
+            looked_at += 1
+            return super().__getitem__(name)
+
+    names = sorted([f"{place}/{number}" for number in range(1000)] + [f"{place}/1 ", f"{place}/é"])
+    caching.dircache[place] = [
+        Watched(name=name, size=number, type="file") for number, name in enumerate(names)
+    ]
+    for number, name in enumerate(names):
+        assert caching.info(name)["size"] == number
+        assert caching.isfile(name)
+        assert not caching.exists(f"{name}!")
+    assert looked_at < 3 * 1002 * 20
+    assert asked(proxy) == []
+
+
+def test_a_write_does_not_look_through_all_listings(
+    caching: S3KVFileSystem, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of which there may be as many as files are written; those below what is written stay."""
+    names = [f"{place}/{number}/new" for number in range(5)]
+    caching.pipe(dict.fromkeys(names, b"1"))
+    caching.pipe({f"{name}/below": b"1" for name in names})
+
+    def list_all() -> None:
+        for name in names:
+            caching.ls(name.removesuffix("/new"))
+            caching.ls(f"{name}/below")
+            caching.dircache[f"{name}/below"] = []
+
+    def refuse(self: DirCache) -> Iterator[str]:
+        raise AssertionError("all listings are looked through")
+
+    monkeypatch.setattr(DirCache, "__iter__", refuse)
+    (tmp_path / "file").write_bytes(b"2")
+    for change in (
+        lambda: caching.pipe(dict.fromkeys(names, b"2")),
+        lambda: caching.put([str(tmp_path / "file")] * 5, names),
+        lambda: caching.copy(names, [f"{name}-2" for name in names]),
+        lambda: caching.open(names[0], "wb").close(),
+        lambda: caching.rm(names),
+    ):
+        list_all()
+        change()
+        folders = [name.removesuffix("/new") in caching.dircache for name in names]
+        assert folders in ([False] * 5, [False, True, True, True, True])
+        assert all(f"{name}/below" in caching.dircache for name in names)
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,54 @@ def test_ranges_close_together_are_fetched_together(
     assert asked(proxy).count("GetObject") == 1 + 20
 
 
+@pytest.mark.parametrize(
+    ("odd", "requests"),
+    [
+        ((195, 500), ["GetObject", "HeadObject", "GetObject"]),
+        ((-500, None), ["GetObject", "GetObject", "HeadObject", "GetObject"]),
+        ((-10, -5), ["HeadObject", "GetObject"]),
+        ((300, None), ["GetObject", "GetObject", "HeadObject", "GetObject"]),
+        ((7, 3), ["HeadObject", "GetObject"]),
+    ],
+)
+def test_one_range_that_needs_a_look_leaves_the_others_together(
+    proxied: S3KVFileSystem, proxy: FaultProxy, path: str, odd: Any, requests: list[str]
+) -> None:
+    """A few requests for all of them."""
+    spans = [(start, start + 5) for start in range(0, 195, 5)]
+    spans[20:20] = [odd]
+    found = proxied.cat_ranges([path] * 40, [start for start, _ in spans], [end for _, end in spans])
+    assert found == [BYTES[slice(*span)] for span in spans]
+    assert sorted(asked(proxy)) == sorted(requests)
+    proxy.requests.clear()
+    assert proxied.cat_ranges([path, f"{path}-2"], [*odd[:1]] * 2, [*odd[1:]] * 2)[0] == BYTES[slice(*odd)]
+
+
+def test_ranges_that_need_a_look_are_of_the_version_that_was_looked_at(
+    fs: S3KVFileSystem, behind: s3kv.Store, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or of the next one; and there is an end to it."""
+    stat = s3kv.Store.stat
+    later = [bytes(300)]
+
+    def measure(self: s3kv.Store, key: Any) -> Any:
+        info = stat(self, key)
+        if later:
+            behind["object"] = later.pop()
+        return info
+
+    monkeypatch.setattr(s3kv.Store, "stat", measure)
+    assert fs.cat_ranges([path] * 2, [0, 190], [5, 400]) == [bytes(5), bytes(110)]
+    monkeypatch.setattr("s3kv.fsspec.contents._MOST_CHANGES", 1)
+    later.append(BYTES)
+    for error in fs.cat_ranges([path] * 2, [0, 190], [5, 400]):
+        assert isinstance(error, OSError)
+        assert "again and again" in str(error)
+    behind.delete("object")
+    for error in fs.cat_ranges([path] * 2, [0, -190], [5, -1]):
+        assert isinstance(error, FileNotFoundError)
+
+
 def test_the_error_of_a_range_is_returned_or_raised(fs: S3KVFileSystem, path: str) -> None:
     """Whatever is wrong with the others."""
     bucket = path.partition("/")[0]
@@ -231,6 +279,48 @@ def test_a_file_reads_text_and_what_is_compressed(fs: S3KVFileSystem, place: str
         with fs.open(f"{place}/{name}", "rt", compression="infer") as file:
             assert file.read() == "text\n" * 1000
         assert name == "t.zip" or fs.size(f"{place}/{name}") < 1000
+
+
+@pytest.mark.parametrize("blocks", [None, 1, 3, 7])
+def test_a_file_is_looked_through_for_the_ends_of_lines(
+    fs: S3KVFileSystem, place: str, blocks: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever the pieces end that it is read in, and whatever else is read in between."""
+    monkeypatch.setattr("s3kv.fsspec.read_file._PIECE", 5)
+    data = b"one\n\ntwo and more\r\n" + b"x" * 100 + b"\r\nthe end"
+    fs.pipe(f"{place}/lines", data)
+    with fs.open(f"{place}/lines", block_size=16) as file, io.BytesIO(data) as same:
+        assert list(file) == data.splitlines(keepends=True)
+        assert (file.tell(), file.readline()) == (len(data), b"")
+        file.seek(0)
+        assert file.readuntil(b"\r\n", blocks) == data[: data.index(b"\r\n") + 2]
+        assert file.readuntil(b"\r\n", blocks) == b"x" * 100 + b"\r\n"
+        assert file.readuntil(b"none", blocks) == b"the end"
+        for place_, count in [(0, 0), (2, 3), (1, 1), (60, 5), (4, 10), (3, 2), (125, 9), (500, 1)]:
+            assert file.seek(place_) == same.seek(place_)
+            assert (file.readline(), file.tell()) == (same.readline(), same.tell())
+            assert file.read(count) == same.read(count)
+            assert (file.readline(), file.tell()) == (same.readline(), same.tell())
+    with pytest.raises(ValueError, match="closed"):
+        file.readline()
+
+
+def test_a_line_is_no_reason_to_copy_a_block(fs: S3KVFileSystem, place: str) -> None:
+    """All lines together are copied about once."""
+    data = b"line\n" * 20_000
+    fs.pipe(f"{place}/lines", data)
+    copied = []
+    with fs.open(f"{place}/lines") as file:
+        fetch = file.cache._fetch
+
+        def watch(start: int, end: int) -> bytes:
+            found: bytes = fetch(start, end)
+            copied.append(len(found))
+            return found
+
+        file.cache._fetch = watch
+        assert b"".join(file) == data
+    assert sum(copied) <= 2 * len(data)
 
 
 @pytest.mark.parametrize("cache", ["readahead", "bytes", "blockcache", "none", "all", "first"])

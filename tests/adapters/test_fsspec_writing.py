@@ -129,6 +129,25 @@ def test_any_buffer_can_be_written_and_changed_afterwards(
     assert behind["k"] == b"abc1234"
 
 
+def test_pieces_of_any_kind_and_length_fill_the_parts(
+    proxied: S3KVFileSystem, proxy: FaultProxy, behind: s3kv.Store, place: str, small: None
+) -> None:
+    """Each part is as long as it is to be, wherever a piece ends."""
+    data = noise(5 * PART + 11)
+    draw = random.Random(1)
+    kinds: list[Callable[[bytes], Any]] = [bytes, bytes, bytes, bytearray, memoryview]
+    with proxied.open(f"{place}/object", "wb") as file:
+        at = 0
+        while at < len(data):
+            piece = data[at : at + draw.choice([0, 1, 100, 1000, PART // 2, PART - at % PART])]
+            assert file.write(draw.choice(kinds)(piece)) == len(piece)
+            at += len(piece)
+            assert file.tell() == at
+    assert behind["object"] == data
+    parts = [request for request in proxy.requests if request.operation == "UploadPart"]
+    assert len(parts) == 6
+
+
 def test_ten_parts_at_most_are_in_memory(
     proxied: S3KVFileSystem, proxy: FaultProxy, place: str, small: None
 ) -> None:

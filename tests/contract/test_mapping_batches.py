@@ -141,6 +141,31 @@ def test_popitem_takes_each_object_once(store: s3kv.Store) -> None:
         store.popitem()
 
 
+def test_popitem_lists_a_few_keys_and_goes_on_where_others_took_them(
+    open_store: Any, credentials: None, session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand would have to be read for each single one."""
+    monkeypatch.setattr("s3kv.store._FEW", 3)
+    store = open_store(session=session)
+    store.update(contents(9))
+    session.sent.clear()
+    key, _ = store.popitem()
+    listings = [sent.url for sent in session.sent if "list-type=2" in sent.url]
+    assert len(listings) == 1
+    assert "max-keys=3" in listings[0]
+    pop = s3kv.Store.pop
+    taken: list[str] = []
+
+    def take(self: s3kv.Store, key: str, default: None) -> bytes | None:
+        taken.append(key)
+        return None if len(taken) < 6 else pop(self, key, default)
+
+    monkeypatch.setattr(s3kv.Store, "pop", take)
+    assert store.popitem()[0] == taken[5]
+    assert len({key, *taken}) == 7
+    assert len(store) == 7
+
+
 def test_clear_needs_no_request_for_each_key(open_store: Any, credentials: None, session: Any) -> None:
     """A listing and a deletion."""
     store = open_store(session=session)

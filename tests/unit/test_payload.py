@@ -241,6 +241,21 @@ def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path: Path) -
         assert b"".join(source.parts()) == b"x" * 10 + b"z" * 25
 
 
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+def test_of_a_small_file_not_much_more_is_asked_for_than_there_is(size: int) -> None:
+    """A file makes room for all that it is asked for."""
+    asked: list[int] = []
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            asked.append(-1 if size is None else size)
+            return super().read(size)
+
+    assert Source(Watched(bytes(size))).whole == bytes(size)
+    assert min(asked) > 0
+    assert max(asked) <= size + 64 * 1024
+
+
 def test_a_file_too_large_for_an_object_is_refused_unread() -> None:
     """Its length is known before its bytes."""
 

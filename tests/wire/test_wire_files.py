@@ -594,8 +594,8 @@ def test_a_small_file_that_changes_while_it_is_read_is_not_uploaded(
     os.utime(path, ns=(1, 1))
     read = Source._read
 
-    def reading(self: Source, size: int) -> bytes:
-        found = read(self, size)
+    def reading(self: Source, size: int, *likely: int) -> bytes:
+        found = read(self, size, *likely)
         change(path)
         return found
 

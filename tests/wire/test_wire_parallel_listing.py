@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from urllib.parse import parse_qs, quote
 
 import pytest
@@ -100,15 +101,28 @@ def scanned(store: s3kv.Store, *arguments: object, **options: object) -> list[st
 
 
 @pytest.mark.parametrize("shape", ["flat", "folders"])
-@pytest.mark.parametrize("way", ["scan", "list"])
-def test_it_is_much_faster_than_page_by_page(shape: str, way: str, open_store: OpenStore) -> None:
+@pytest.mark.parametrize("way", ["scan", "list", "len", "upload"])
+def test_it_is_much_faster_than_page_by_page(
+    shape: str, way: str, open_store: OpenStore, tmp_path: Path
+) -> None:
     """Twice at least, where a page takes 60 ms; some ten times on an idle machine."""
-    lister = Lister(SHAPES[shape], 20, 0.06)
+    keys = SHAPES[shape]
+    lister = Lister(keys, 20, 0.06)
+    for key in (keys[0], keys[-1]):
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_bytes(b"")
     with lister.server() as server:
         store = open_store(server)
         with Stopwatch() as watch:
-            found = scanned(store) if way == "scan" else store.list()
-    assert found == SHAPES[shape]
+            if way == "scan":
+                assert scanned(store) == keys
+            elif way == "list":
+                assert store.list() == keys
+            elif way == "len":
+                assert len(store) == len(keys)
+            else:
+                report = store.upload_prefix(tmp_path, delete=True, dry_run=True)
+                assert report.deleted == tuple(keys[1:-1])
     assert watch.seconds < 100 * 0.06 / 2
     # So short pages end within folders, which are asked for as well.
     assert len(lister.asked) < 7 * 100

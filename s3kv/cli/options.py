@@ -161,7 +161,7 @@ def _add_moving(command: Any) -> None:
     cp.add_argument("url", metavar="URL", help="the copy, or a folder, with a slash at its end")
     cp.add_argument("--if-absent", action="store_true", help="only if there is no such object")
     rm = command(
-        "rm", ".moving:rm", "Delete an object, or all under a URL", more="A missing one is no error."
+        "rm URL", ".moving:rm", "Delete an object, or all under a URL", more="A missing one is no error."
     )
     rm.add_argument("url", metavar="URL")
     rm.add_argument(
@@ -172,7 +172,7 @@ def _add_moving(command: Any) -> None:
 
 def _add_measuring(command: Any) -> None:
     doctor = command(
-        "doctor", ".looking:doctor", "Say what works with a store, and what to do about the rest"
+        "doctor URL", ".looking:doctor", "Say what works with a store, and what to do about the rest"
     )
     doctor.add_argument("url", metavar="URL")
     doctor.add_argument("--write", action="store_true", help="also write, under a key of its own")

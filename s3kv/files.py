@@ -33,6 +33,8 @@ from .writing import Writing
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 _LONGEST_EXPIRY = 7 * 24 * 3600
 _METHODS = ("GET", "HEAD", "PUT", "DELETE")
+# What a path may end with that is only ever a folder's.
+_NO_FILES = ("", os.curdir, os.pardir)
 
 
 class Sink(Protocol):
@@ -165,12 +167,16 @@ class Files(Writing, Reading):
         """As :meth:`download`; ``bar`` is told of each part."""
         name = key_text(key)
         full = check_key(self._path, name)
-        final = Path(os.fsdecode(path))
-        with contextlib.suppress(FileNotFoundError):
-            if not stat_module.S_ISREG(final.stat().st_mode):
+        final = os.fsdecode(path)
+        try:
+            # As it was given: a Path would forget a slash at its end.
+            if not stat_module.S_ISREG(os.stat(final).st_mode):
                 raise ValueError(f"{os.fspath(path)!r} is there and no file: allowed is a file, or nothing")
+        except FileNotFoundError:
+            if os.path.basename(final) in _NO_FILES:
+                raise
         self._check_open(name)
-        with _Arriving(final) as arriving:
+        with _Arriving(Path(final)) as arriving:
             generation, time = self._download(name, full, arriving, bar)
             arriving.keep()
         return TimestampedStorageGeneration(StorageGeneration(generation), time)
@@ -283,7 +289,12 @@ class _Arriving:
 
     def __enter__(self) -> _Arriving:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        self._file = os.open(self._path, flags, 0o666)
+        try:
+            self._file = os.open(self._path, flags, 0o666)
+        except OSError as error:
+            # The name that it has meanwhile says nothing to anybody.
+            error.filename = str(self._final)
+            raise
         return self
 
     def write(self, data: bytes | memoryview, offset: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from .._version import __version__
 from ..spec.spec import MEMBERS, Spec
+from .failures import printable
 
 # What the URL says, and what there is only one of.
 _NO_OPTIONS = frozenset({"driver", "bucket", "path"})
@@ -39,7 +40,7 @@ class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.startswith("argument COMMAND"):
             message = "there is no such command"
-        self.exit(2, f"s3kv: {message}; see {self.prog} --help\n")
+        self.exit(2, f"s3kv: {printable(message)}; see {self.prog} --help\n")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, unknown = self.parse_known_args(args, namespace)

@@ -154,6 +154,16 @@ def test_wrong_usage_is_said_in_a_line(arguments: list[str], capsys: pytest.Capt
         assert "usage" in err
 
 
+@pytest.mark.parametrize("argument", ["--\x1b[31m", "--a\nb", "-\x9b1m"])
+def test_what_is_said_of_an_option_is_text(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is in one line, and a terminal does not obey it."""
+    assert main(["ls", "s3://bucket/", argument]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("s3kv: there is no option -")
+    assert err[:-1].isprintable()
+    assert err.endswith("; see s3kv --help\n")
+
+
 COMMANDS = ["ls", "cat", "get", "put", "rm", "cp", "stat", "presign", "doctor", "bench"]
 
 

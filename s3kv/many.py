@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from .byterange import WHOLE
 from .errors import BatchError, InvalidKey, S3KVError
 from .keyrange import KeyRange
-from .keys import MAX_KEY_BYTES, check_key, key_text
+from .keys import MAX_KEY_BYTES, check_key, key_text, plain
 from .listings import Listings
 from .messages import Body
 from .operations.delete_many import MAX_KEYS, delete_objects
@@ -456,7 +456,7 @@ def _check_on_missing(on_missing: object) -> None:
 
 def _shown(key: str | bytes) -> str:
     """A key as errors are filed under it, be it no UTF-8."""
-    return key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
+    return plain(key) if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
 
 
 def _ours(error: BaseException) -> Exception:

@@ -16,7 +16,7 @@ from .byterange import WHOLE
 from .checksums import Running
 from .errors import Changed, DataLoss
 from .etag import quoted
-from .keys import check_key, key_text
+from .keys import check_key, key_text, plain
 from .messages import Pairs
 from .operations.conditions import NO_VALUE, check_condition
 from .operations.presign import presign_url
@@ -275,7 +275,7 @@ class Files(Writing, Reading):
         if not 0 < expires <= _LONGEST_EXPIRY:
             raise ValueError(f"expires is {expires}: allowed are 1 to {_LONGEST_EXPIRY:,} seconds")
         name = key_text(key)
-        url: str = self._run(presign_url, name, check_key(self._path, name), method, expires)
+        url: str = self._run(presign_url, name, check_key(self._path, name), plain(method), expires)
         return url
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import ByteRangeError
 
@@ -88,8 +88,8 @@ def parse_slice(value: slice | None) -> ByteRange:
         raise TypeError(f"byte_range is a slice such as slice(0, 100), not {type(value).__name__}")
     if value.step is not None:
         raise ByteRangeError(f"byte_range {value} has a step; byte ranges have none")
-    start = 0 if value.start is None else operator.index(value.start)
-    stop = None if value.stop is None else operator.index(value.stop)
+    start = 0 if value.start is None else _whole_number(value, value.start)
+    stop = None if value.stop is None else _whole_number(value, value.stop)
     if stop is not None and stop < 0:
         raise ByteRangeError(
             f"byte_range {value} ends before the end of the object by a count: a negative stop is "
@@ -103,6 +103,16 @@ def parse_slice(value: slice | None) -> ByteRange:
     if stop is not None and stop < start:
         raise ByteRangeError(f"byte_range {value} stops before it starts")
     return ByteRange(start, stop)
+
+
+def _whole_number(value: slice, bound: Any) -> int:
+    try:
+        return operator.index(bound)
+    except TypeError:
+        raise TypeError(
+            f"byte_range {value} has a bound of type {type(bound).__name__}: "
+            "allowed are whole numbers and None"
+        ) from None
 
 
 def parse_content_range(value: str) -> tuple[int, int, int | None] | None:

@@ -16,7 +16,7 @@ from .byterange import WHOLE
 from .checksums import Running
 from .errors import Changed, DataLoss
 from .etag import quoted
-from .keys import check_key, key_text
+from .keys import check_key, key_text, plain
 from .messages import Pairs
 from .operations.conditions import NO_VALUE, check_condition
 from .operations.presign import presign_url
@@ -33,6 +33,8 @@ from .writing import Writing
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 _LONGEST_EXPIRY = 7 * 24 * 3600
 _METHODS = ("GET", "HEAD", "PUT", "DELETE")
+# What a path may end with that is only ever a folder's.
+_NO_FILES = ("", os.curdir, os.pardir)
 
 
 class Sink(Protocol):
@@ -165,12 +167,16 @@ class Files(Writing, Reading):
         """As :meth:`download`; ``bar`` is told of each part."""
         name = key_text(key)
         full = check_key(self._path, name)
-        final = Path(os.fsdecode(path))
-        with contextlib.suppress(FileNotFoundError):
-            if not stat_module.S_ISREG(final.stat().st_mode):
+        final = os.fsdecode(path)
+        try:
+            # As it was given: a Path would forget a slash at its end.
+            if not stat_module.S_ISREG(os.stat(final).st_mode):
                 raise ValueError(f"{os.fspath(path)!r} is there and no file: allowed is a file, or nothing")
+        except FileNotFoundError:
+            if os.path.basename(final) in _NO_FILES:
+                raise
         self._check_open(name)
-        with _Arriving(final) as arriving:
+        with _Arriving(Path(final)) as arriving:
             generation, time = self._download(name, full, arriving, bar)
             arriving.keep()
         return TimestampedStorageGeneration(StorageGeneration(generation), time)
@@ -269,7 +275,7 @@ class Files(Writing, Reading):
         if not 0 < expires <= _LONGEST_EXPIRY:
             raise ValueError(f"expires is {expires}: allowed are 1 to {_LONGEST_EXPIRY:,} seconds")
         name = key_text(key)
-        url: str = self._run(presign_url, name, check_key(self._path, name), method, expires)
+        url: str = self._run(presign_url, name, check_key(self._path, name), plain(method), expires)
         return url
 
 
@@ -283,7 +289,12 @@ class _Arriving:
 
     def __enter__(self) -> _Arriving:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        self._file = os.open(self._path, flags, 0o666)
+        try:
+            self._file = os.open(self._path, flags, 0o666)
+        except OSError as error:
+            # The name that it has meanwhile says nothing to anybody.
+            error.filename = str(self._final)
+            raise
         return self
 
     def write(self, data: bytes | memoryview, offset: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .context import Context, default_context
 from .core import Core
 from .errors import InvalidKey, StoreClosed
+from .keys import plain
 from .pipeline.express import Asked, Express
 from .spec.members import is_object
 from .spec.members import path as check_path
@@ -300,7 +301,7 @@ def check_text(text: object) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InvalidKey(f"{ascii(text)[:80]} cannot be written as UTF-8") from error
-    return text
+    return plain(text)
 
 
 def check_timeout(seconds: object) -> float | None:

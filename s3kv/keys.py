@@ -36,10 +36,15 @@ def encode_query(text: str) -> str:
     return "".join([_QUERY_BYTES[b] for b in text.encode("utf-8")])
 
 
+def plain(text: str) -> str:
+    """Text as a ``str`` and nothing more: a subclass may join, compare or show it in ways of its own."""
+    return text if type(text) is str else str.__str__(text)
+
+
 def key_text(key: str | bytes) -> str:
     """The key as text. Raises ``TypeError`` for other types, ``InvalidKey`` for bytes not UTF-8."""
     if isinstance(key, str):
-        return key
+        return plain(key)
     if isinstance(key, bytes):
         try:
             return key.decode("utf-8")

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from .byterange import WHOLE
 from .errors import BatchError, InvalidKey, S3KVError
 from .keyrange import KeyRange
-from .keys import MAX_KEY_BYTES, check_key, key_text
+from .keys import MAX_KEY_BYTES, check_key, key_text, plain
 from .listings import Listings
 from .messages import Body
 from .operations.delete_many import MAX_KEYS, delete_objects
@@ -54,12 +54,14 @@ class Batches(Listings, Writing, Reading):
 
         Raises:
             BatchError: some keys failed; ``errors`` and ``results`` have what became of each.
+            TypeError: ``keys`` is one key, and not many.
 
         Example:
             >>> stamps = store.put_many({"a": b"1", "b": b"2"})
             >>> store.get_many(["a", "b", "c"], on_missing="skip") == {"a": b"1", "b": b"2"}
             True
         """
+        _check_many(keys)
         errors: dict[str, Exception] = {}
         bar = show_progress(progress, "get", keys)
         results = dict(self._fetch(keys, on_missing, errors, bar, once=True))
@@ -84,12 +86,14 @@ class Batches(Listings, Writing, Reading):
 
         Raises:
             BatchError: after all that succeeded: some keys failed; ``errors`` has why.
+            TypeError: ``keys`` is one key, and not many.
 
         Example:
             >>> stamps = store.put_many((f"run-{number}", bytes(1000)) for number in range(50))
             >>> sum(len(value) for key, value in store.iter_many(store.list("run-")))
             50000
         """
+        _check_many(keys)
         _check_on_missing(on_missing)
         return self._iterate(keys, on_missing, progress)
 
@@ -336,8 +340,7 @@ class Batches(Listings, Writing, Reading):
             >>> store.list()
             []
         """
-        if isinstance(keys, (str, bytes)):
-            raise TypeError(f"keys are many, for instance a list, not one {type(keys).__name__}")
+        _check_many(keys)
         core, path, timeout = self._core, self._path, self._timeout
         skip = len(path)
         errors: dict[str, Exception] = {}
@@ -440,6 +443,12 @@ def _about(error: Exception, key: str) -> Exception:
     return own
 
 
+def _check_many(keys: object) -> None:
+    """Raise a TypeError for what is one key: its characters are not what is meant."""
+    if isinstance(keys, (str, bytes)):
+        raise TypeError(f"keys are many, for instance a list, not one {type(keys).__name__}")
+
+
 def _check_on_missing(on_missing: object) -> None:
     if on_missing not in ("raise", "skip"):
         raise ValueError(f"on_missing is {on_missing!r}: allowed are 'raise' and 'skip'")
@@ -447,7 +456,7 @@ def _check_on_missing(on_missing: object) -> None:
 
 def _shown(key: str | bytes) -> str:
     """A key as errors are filed under it, be it no UTF-8."""
-    return key if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
+    return plain(key) if isinstance(key, str) else key.decode("utf-8", "backslashreplace")
 
 
 def _ours(error: BaseException) -> Exception:

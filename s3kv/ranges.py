@@ -49,6 +49,10 @@ class Ranges(Handle):
         """As :meth:`get_ranges`, of the version with this ETag; None for any, as long as it is one."""
         name = key_text(key)
         full = check_key(self._path, name)
+        if isinstance(ranges, slice):
+            raise TypeError(
+                "ranges are many slices, for instance a list, not one slice; that is get's byte_range"
+            )
         wanted = [parse_slice(each) for each in ranges]
         self._check_open(name)
         core, timeout = self._core, self._timeout

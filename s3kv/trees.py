@@ -241,7 +241,8 @@ class Trees(Files, Batches):
 
     def _folder(self, prefix: str) -> str:
         """A prefix as a folder, be it the store's path itself."""
-        full = self._path + check_text(prefix)
+        prefix = check_text(prefix)
+        full = self._path + prefix
         return f"{prefix}/" if full and not full.endswith("/") else prefix
 
     def _transfer(

@@ -90,16 +90,17 @@ def put(options: Namespace) -> None:
         if options.recursive:
             _put_folder(places, options)
             return
-        name = "" if options.path == "-" else os.path.basename(options.path)
-        place = places.find_target(options.url, name)
         if options.path == "-":
+            place = places.find_target(options.url, "")
             if sys.stdin is None:
                 raise UsageError("there is no standard input")
             etag = _put_stream(place, sys.stdin.buffer, options)
         else:
+            # Looked at first: of a folder, as shells complete it, there is no name to be found.
             mode = os.stat(options.path).st_mode
             if stat.S_ISDIR(mode):
                 raise UsageError(f"{options.path} is a folder: add --recursive")
+            place = places.find_target(options.url, os.path.basename(options.path))
             if stat.S_ISREG(mode):
                 stamp = place.store.upload(
                     options.path,

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from .._version import __version__
 from ..spec.spec import MEMBERS, Spec
+from .failures import printable
 
 # What the URL says, and what there is only one of.
 _NO_OPTIONS = frozenset({"driver", "bucket", "path"})
@@ -39,7 +40,7 @@ class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if message.startswith("argument COMMAND"):
             message = "there is no such command"
-        self.exit(2, f"s3kv: {message}; see {self.prog} --help\n")
+        self.exit(2, f"s3kv: {printable(message)}; see {self.prog} --help\n")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, unknown = self.parse_known_args(args, namespace)
@@ -161,7 +162,7 @@ def _add_moving(command: Any) -> None:
     cp.add_argument("url", metavar="URL", help="the copy, or a folder, with a slash at its end")
     cp.add_argument("--if-absent", action="store_true", help="only if there is no such object")
     rm = command(
-        "rm", ".moving:rm", "Delete an object, or all under a URL", more="A missing one is no error."
+        "rm URL", ".moving:rm", "Delete an object, or all under a URL", more="A missing one is no error."
     )
     rm.add_argument("url", metavar="URL")
     rm.add_argument(
@@ -172,7 +173,7 @@ def _add_moving(command: Any) -> None:
 
 def _add_measuring(command: Any) -> None:
     doctor = command(
-        "doctor", ".looking:doctor", "Say what works with a store, and what to do about the rest"
+        "doctor URL", ".looking:doctor", "Say what works with a store, and what to do about the rest"
     )
     doctor.add_argument("url", metavar="URL")
     doctor.add_argument("--write", action="store_true", help="also write, under a key of its own")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from contextlib import ExitStack
 from types import TracebackType
@@ -41,7 +42,8 @@ class Place(NamedTuple):
 
     def url(self, key: str | None = None) -> str:
         """The URL of a key in the same bucket; default: of this one."""
-        return f"s3://{self.store.bucket}/{encoded(self.key if key is None else key)}"
+        writable = getattr(sys.stdout, "encoding", None) or "utf-8"
+        return f"s3://{self.store.bucket}/{encoded(self.key if key is None else key, writable)}"
 
 
 class Places:
@@ -107,11 +109,25 @@ class Places:
         return place
 
 
-def encoded(key: str) -> str:
-    """A key as URLs have it: as readable as may be, and one word for a shell."""
+def encoded(key: str, writable: str = "utf-8") -> str:
+    """A key as URLs have it: as readable as may be, and one word for a shell.
+
+    Args:
+        writable: The encoding that it is written in. What that does not have must be ASCII, too: what would
+            be written in its place leads elsewhere.
+    """
+    readable = _can_encode(key, writable)
     return "".join(
         character
-        if character.isprintable() and character not in _ENCODED
+        if character.isprintable() and character not in _ENCODED and (readable or character.isascii())
         else "".join(f"%{byte:02X}" for byte in character.encode("utf-8", "surrogatepass"))
         for character in key
     )
+
+
+def _can_encode(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True

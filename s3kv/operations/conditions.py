@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ..call import Call
 from ..errors import OutcomeUnknown, S3KVError
 from ..etag import required
+from ..keys import plain
 from ..messages import Pairs, Response
 from ..pipeline.life import Effect, Resources
 from ..pipeline.outcome import describe
@@ -41,7 +42,7 @@ def check_condition(name: str, value: object) -> StorageGeneration | None:
     if not isinstance(value, str):
         raise TypeError(f"{name} is a StorageGeneration or a quoted ETag, not {type(value).__name__}")
     if value == NO_VALUE or _ETAG(value):
-        return StorageGeneration(value)
+        return StorageGeneration(plain(value))
     what = "StorageGeneration.UNKNOWN" if value == UNKNOWN else f"{value!r:.80}"
     raise ValueError(f"{name} is {what}: allowed are a quoted ETag and StorageGeneration.NO_VALUE")
 

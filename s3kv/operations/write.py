@@ -12,6 +12,7 @@ from typing import Any
 from ..call import Call
 from ..errors import S3KVError
 from ..etag import quoted, required
+from ..keys import plain
 from ..messages import Body, Pairs, Request, Response
 from ..pipeline.express import Kind
 from ..pipeline.life import Effect, Resources, live
@@ -77,7 +78,7 @@ def object_headers(content_type: str | None, metadata: Mapping[str, str] | None)
     for name, value in (metadata or {}).items():
         if not isinstance(name, str):
             raise TypeError(f"a metadata name is a str, not {type(name).__name__}")
-        lower = name.lower()
+        lower = plain(name).lower()
         if not _TOKEN(name):
             raise ValueError(
                 f"the metadata name {name!r} is not allowed: letters, digits and !#$%&'*+-.^_`|~ are"
@@ -108,4 +109,4 @@ def check_header(what: str, value: str) -> str:
         )
     if value != value.strip(" "):
         raise ValueError(f"{what} is {value!r}: HTTP drops spaces at the ends of a header")
-    return value
+    return plain(value)

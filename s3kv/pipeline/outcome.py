@@ -49,7 +49,8 @@ def service_error(response: Response, request: Request, call: Call, now: float) 
         kind = ConditionFailed
     elif status in (401, 403):
         kind = PermissionDenied
-        if told.code in ("", "AccessDenied") and request.method in ("GET", "HEAD"):
+        reads = request.key is not None and request.method in ("GET", "HEAD")
+        if reads and told.code in ("", "AccessDenied"):
             message += _MASKED_404
     elif 300 <= status < 400:
         where = response.headers.get("location") or told.endpoint or "nowhere"

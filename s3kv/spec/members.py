@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
 from ..errors import SpecError
+from ..keys import plain
 from .bucket import check_bucket
 from .endpoint_url import split_endpoint
 
@@ -58,7 +59,7 @@ def text(member: str, value: Any) -> str:
         raise SpecError(
             f"{member} is {ascii(value)[:80]}: allowed is text in UTF-8", member=member
         ) from error
-    return value
+    return plain(value)
 
 
 def boolean(member: str, value: Any) -> bool:
@@ -128,8 +129,9 @@ def path(member: str, value: Any) -> str:
 
 def endpoint(member: str, value: Any) -> str:
     """The URL of a compatible store."""
-    split_endpoint(text(member, value), member=member)
-    return str(value)
+    given = text(member, value)
+    split_endpoint(given, member=member)
+    return given
 
 
 def region(member: str, value: Any) -> str | None:

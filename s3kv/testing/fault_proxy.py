@@ -178,10 +178,14 @@ class FaultProxy:
                 f"operation is {operation!r:.40}: allowed are {', '.join(sorted(OPERATIONS))}, or an HTTP "
                 "method where S3 has no name for what it asks"
             )
+        if where is not None and not callable(where):
+            raise TypeError(f"where is a function of a request, not {type(where).__name__}")
         if type(skip) is not int or skip < 0:
             raise ValueError(f"skip is {skip!r:.40}: allowed is 0 or more")
         if times is not None and (type(times) is not int or times < 1):
             raise ValueError(f"times is {times!r:.40}: allowed is 1 or more, or None for all")
+        if isinstance(probability, bool) or not isinstance(probability, (int, float)):
+            raise TypeError(f"probability is a number, not {type(probability).__name__}")
         if not 0 < probability <= 1:
             raise ValueError(f"probability is {probability!r:.40}: allowed is above 0, up to 1")
         if probability < 1 and type(seed) is not int:

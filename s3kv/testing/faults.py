@@ -203,6 +203,9 @@ class Answer(Fault):
             >>> Answer.error(503, "SlowDown").status
             503
         """
+        for name, value in {"code": code, "message": message}.items():
+            if not isinstance(value, str):
+                raise TypeError(f"the {name} is a str, not {type(value).__name__}")
         body = (
             '<?xml version="1.0" encoding="UTF-8"?>\n'
             f"<Error><Code>{escape(code, False)}</Code><Message>{escape(message, False)}</Message></Error>"

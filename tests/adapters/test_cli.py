@@ -373,8 +373,13 @@ def test_put_reads_a_pipe_to_its_end(
 
 def test_put_refuses_what_it_cannot_do(run: Run, folder: Folder, tmp_path: Path) -> None:
     """A folder without --recursive, a file that is not there, options that do not go together."""
-    folder_error = run("put", tmp_path, folder.url("key"))
-    assert folder_error == (2, "", f"s3kv: {tmp_path} is a folder: add --recursive\n")
+    for path, url in (
+        (tmp_path, folder.url("key")),
+        (f"{tmp_path}/", folder.url("key")),
+        # As a shell completes it: its name is not looked for.
+        (f"{tmp_path}/", folder.url()),
+    ):
+        assert run("put", path, url) == (2, "", f"s3kv: {path} is a folder: add --recursive\n")
     missing = run("put", tmp_path / "none", folder.url("key"))
     assert (missing.status, missing.err) == (1, f"s3kv: {tmp_path / 'none'}: No such file or directory\n")
     assert run("put", "-r", tmp_path / "none", folder.url("key")).status == 1

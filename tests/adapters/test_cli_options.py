@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,6 +152,32 @@ def test_wrong_usage_is_said_in_a_line(arguments: list[str], capsys: pytest.Capt
         assert err.count("\n") == 1
     else:
         assert "usage" in err
+
+
+@pytest.mark.parametrize("argument", ["--\x1b[31m", "--a\nb", "-\x9b1m"])
+def test_what_is_said_of_an_option_is_text(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is in one line, and a terminal does not obey it."""
+    assert main(["ls", "s3://bucket/", argument]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("s3kv: there is no option -")
+    assert err[:-1].isprintable()
+    assert err.endswith("; see s3kv --help\n")
+
+
+COMMANDS = ["ls", "cat", "get", "put", "rm", "cp", "stat", "presign", "doctor", "bench"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_usage_of_a_command_names_its_arguments(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of them."""
+    assert main([command, "--help"]) == 0
+    usage, _, rest = capsys.readouterr().out.partition("\n")
+    assert usage.startswith(f"usage: s3kv {command} [options] ")
+    assert "URL" in usage.split()
+    arguments = re.findall(r"^  ([A-Z]+)\b", rest.partition("options:")[0], re.MULTILINE)
+    assert usage.split()[4:] == arguments
 
 
 def test_a_url_without_a_key_is_said_to_be_one(capsys: pytest.CaptureFixture[str]) -> None:

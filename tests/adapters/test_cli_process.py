@@ -223,15 +223,27 @@ def test_bytes_arrive_whole_where_standard_output_is_not_buffered() -> None:
     assert out == value
 
 
-def test_names_that_cannot_be_written_end_nothing() -> None:
-    """In a terminal that only knows ASCII."""
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", b"%C3%A9"), ("latin-1", b"\xe9"), ("cp437", b"\x82"), ("utf-8", b"\xc3\xa9")],
+)
+def test_a_url_leads_back_where_its_name_cannot_be_written(encoding: str, shown: bytes) -> None:
+    """In a terminal that knows few characters, or a pipe on Windows."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
     with (
         ScriptedServer(then=[Forever(READ, Send(listing("%C3%A9")))], lenient=True) as server,
         process("ls", "s3://bucket/", *at(server.url), env=environment) as command,
     ):
         out, err = command.communicate(timeout=20)
-    assert (command.returncode, out, err) == (0, b"s3://bucket/\\xe9\n", b"")
+    assert (command.returncode, out, err) == (0, b"s3://bucket/" + shown + b"\n", b"")
+
+
+def test_text_that_cannot_be_written_ends_nothing() -> None:
+    """It is shown as Python writes it."""
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    with process("put", "é", "s3://bucket/key", env=environment) as command:
+        out, err = command.communicate(timeout=20)
+    assert (command.returncode, out, err) == (1, b"", b"s3kv: \\xe9: No such file or directory\n")
 
 
 def test_help_and_version_load_nothing_that_they_do_not_need() -> None:

@@ -80,6 +80,17 @@ def test_missing_keys_are_errors_unless_they_are_to_be_skipped(full: s3kv.Store)
     assert found == wanted
 
 
+@pytest.mark.parametrize("key", ["gone", b"gone", "g"])
+def test_one_key_is_not_taken_for_many(full: s3kv.Store, key: Any) -> None:
+    """Nor are its characters for keys: that they are missing would be said, or not even that."""
+    why = f"keys are many, for instance a list, not one {type(key).__name__}"
+    for call in (full.get_many, full.iter_many, full.delete_many):
+        with pytest.raises(TypeError, match=why):
+            call(key)
+    with pytest.raises(TypeError, match="keys are many"):
+        full.get_many(key, on_missing="skip")
+
+
 def test_keys_and_values_that_cannot_be_are_errors_of_their_own(store: s3kv.Store) -> None:
     """What is right is written beside them."""
     wrong: dict[str, Any] = {"x" * 1025: b"1", "none": None, "text": "text", "\ud800": b"1"}

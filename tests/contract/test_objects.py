@@ -9,10 +9,12 @@ import mmap
 import random
 import time
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 from functools import cache
 from typing import Any
 
 import pytest
+import requests
 
 import s3kv
 from tests.contract.behind import Behind
@@ -119,6 +121,31 @@ def test_any_contiguous_buffer_is_a_value(store_by: s3kv.Store, value: Any, expe
     """Its bytes are stored, as they lie in memory."""
     store_by.put("key", value)
     assert store_by.get("key") == expected
+
+
+class Words(str, Enum):
+    """Text that shows itself as something else."""
+
+    KEY = "key"
+    TYPE = "application/json"
+    NAME = "name"
+    VALUE = "red"
+    PUT = "PUT"
+
+
+def test_text_of_any_class_is_stored_as_the_text_that_it_is(store_by: s3kv.Store) -> None:
+    """Not as its class shows it: types, metadata, conditions and methods."""
+    store_by.put(Words.KEY, b"1", content_type=Words.TYPE, metadata={Words.NAME: Words.VALUE})
+    info = store_by.stat("key")
+    assert (info.content_type, info.metadata) == ("application/json", {"name": "red"})
+    etag = Enum("ETag", {"NOW": info.etag}, type=str).NOW
+    assert store_by.read("key", if_not_equal=etag).state == "unspecified"
+    store_by.put("key", b"2", if_equal=etag)
+    with pytest.raises(s3kv.ConditionFailed):
+        store_by.put("key", b"3", if_equal=etag)
+    with requests.put(store_by.presign("key", method=Words.PUT), data=b"4", timeout=10) as response:
+        assert response.ok, response.text
+    assert store_by.get("key") == b"4"
 
 
 def test_a_memory_map_is_a_value_and_is_let_go_of(store_by: s3kv.Store) -> None:

@@ -123,9 +123,14 @@ def test_what_is_no_slice_is_a_type_error(wanted: object) -> None:
 
 @pytest.mark.parametrize("wanted", [slice("a", None), slice(0, 1.5), slice(b"", 1), slice(1.0, None)])
 def test_a_bound_that_is_no_integer_is_a_type_error(wanted: slice) -> None:
-    """A float is not rounded."""
-    with pytest.raises(TypeError):
+    """A float is not rounded. The message shows the slice, and says which type is wrong."""
+    wrong = next(bound for bound in (wanted.start, wanted.stop) if type(bound) not in (int, type(None)))
+    with pytest.raises(TypeError) as caught:
         parse_slice(wanted)
+    assert str(caught.value) == (
+        f"byte_range {wanted} has a bound of type {type(wrong).__name__}: "
+        "allowed are whole numbers and None"
+    )
 
 
 def test_a_bound_may_be_anything_that_is_an_integer() -> None:

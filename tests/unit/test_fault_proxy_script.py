@@ -279,6 +279,7 @@ def test_every_name_can_be_asked_for() -> None:
         (lambda: Answer(200, {"a b": "c"}), "Answer.headers has 'a b': 'c'"),
         (lambda: Answer(200, {"a": "b\r\nc: d"}), "which no header can be"),
         (lambda: RawAnswer("text"), "RawAnswer.data is bytes, not str"),  # type: ignore[arg-type]
+        (lambda: Answer.error(503, 5), "the code is a str, not int"),  # type: ignore[arg-type]
     ],
 )
 def test_a_fault_that_cannot_be_is_refused(make: Any, message: str) -> None:
@@ -295,12 +296,14 @@ def test_a_fault_that_cannot_be_is_refused(make: Any, message: str) -> None:
         ({"method": 1}, "method is a str, not int"),
         ({"key": b"k"}, "key is a str, not bytes"),
         ({"operation": "GetObjects"}, "operation is 'GetObjects': allowed are AbortMultipartUpload, "),
+        ({"where": "PUT"}, "where is a function of a request, not str"),
         ({"skip": -1}, "skip is -1: allowed is 0 or more"),
         ({"skip": True}, "skip is True"),
         ({"times": 0}, "times is 0: allowed is 1 or more, or None for all"),
         ({"times": "all"}, "times is 'all'"),
         ({"probability": 0}, "probability is 0: allowed is above 0, up to 1"),
         ({"probability": 1.5}, "probability is 1.5"),
+        ({"probability": "1"}, "probability is a number, not str"),
         ({"probability": 0.5}, "a probability below 1 needs a seed"),
     ],
 )

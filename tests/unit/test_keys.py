@@ -123,6 +123,23 @@ def test_a_key_is_text_or_utf8(key: str | bytes, text: str) -> None:
     assert key_text(key) == text
 
 
+class Cautious(str):
+    """Text that changes what it is joined to, as markup does that escapes it."""
+
+    def __radd__(self, other: str) -> str:
+        return f"escaped {other}"
+
+    def __str__(self) -> str:
+        return "shown"
+
+
+def test_a_key_that_is_more_than_text_is_its_text() -> None:
+    """Nothing that its class does with text is done to the store's path."""
+    key = key_text(Cautious("a"))
+    assert type(key) is str
+    assert check_key("path/", key) == "path/a"
+
+
 @pytest.mark.parametrize("key", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\xaf", b"a" * 2000 + b"\xff"])
 def test_bytes_that_are_not_utf8_are_no_key(key: bytes) -> None:
     """The message shows their start only."""

@@ -95,6 +95,9 @@ def test_the_facts_of_answer_and_call_are_in_the_error() -> None:
         ("", GET, True),
         ("SignatureDoesNotMatch", GET, False),
         ("AccessDenied", PUT, False),
+        # It asks for no key.
+        ("AccessDenied", LIST, False),
+        ("", LIST, False),
     ],
 )
 def test_a_refused_read_says_that_the_key_may_not_exist(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -168,6 +169,34 @@ def test_a_store_is_described_by_a_url_a_mapping_a_spec_or_members() -> None:
             s3kv.Store(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         s3kv.Store("s3://bucket", s3kv.Context())  # type: ignore[call-arg]
+
+
+class Places(str, Enum):
+    """Text that shows itself as something else."""
+
+    BUCKET = "my-bucket"
+    FOLDER = "folder/"
+    HERE = LOCAL
+    REGION = "eu-west-1"
+
+
+def test_text_may_be_of_any_class_that_is_text() -> None:
+    """It is what it says, not what its class makes of it; so are the parts of a child's path."""
+    store = s3kv.Store(
+        bucket=Places.BUCKET, path=Places.FOLDER, endpoint=Places.HERE, aws_region=Places.REGION
+    )
+    same = s3kv.Store(bucket="my-bucket", path="folder/", endpoint=LOCAL, aws_region="eu-west-1")
+    assert store == same
+    assert repr(store) == repr(same)
+    for value in store.spec().values():
+        assert type(value) is str
+    for child in (
+        store / Places.FOLDER,
+        store + Places.FOLDER,
+        s3kv.Store("s3://my-bucket/") / Places.FOLDER,
+    ):
+        assert child.path.endswith("folder/")
+        assert type(child.path) is str
 
 
 def test_a_store_is_not_described_by_a_store() -> None:

@@ -363,6 +363,36 @@ def test_what_is_no_file_is_left_alone(tmp_path: Path, open_store: OpenStore) ->
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
+def test_a_path_that_names_no_file_is_an_os_error(tmp_path: Path, open_store: OpenStore) -> None:
+    """A slash at the end says folder: no file of that name is made or replaced. No request is sent."""
+    (tmp_path / "file").write_bytes(b"there")
+    with Shelf().server() as server:
+        store = open_store(server)
+        for name, kind in (
+            (f"{tmp_path / 'missing'}/", FileNotFoundError),
+            (f"{tmp_path / 'file'}/", NotADirectoryError),
+            ("", FileNotFoundError),
+        ):
+            for path in (name, os.fsencode(name)):
+                with pytest.raises(kind) as caught:
+                    store.download("key", path)
+                assert caught.value.filename == name
+        assert server.requests == []
+    assert in_folder(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"there"
+
+
+def test_an_error_of_a_download_names_the_file_that_was_asked_for(
+    tmp_path: Path, open_store: OpenStore
+) -> None:
+    """Not the one that it is written to meanwhile, which nobody has heard of."""
+    path = tmp_path / "missing" / "file"
+    with Shelf().server() as server, pytest.raises(FileNotFoundError) as caught:
+        open_store(server).download("key", path)
+    assert caught.value.filename == str(path)
+    assert caught.value.filename2 is None
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_may_not_be_written_to_is_an_os_error(tmp_path: Path, open_store: OpenStore) -> None:
     """Before any request."""

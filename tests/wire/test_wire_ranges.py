@@ -70,6 +70,17 @@ def test_each_range_is_exact_and_close_ones_are_one_request(open_store: OpenStor
     assert sorted(map(str, thing.asked)) == ["bytes=-7", "bytes=0-199", "bytes=12000-12009", "bytes=16380-"]
 
 
+def test_one_slice_is_not_taken_for_many(open_store: OpenStore) -> None:
+    """That is said, and how one is got; nothing is sent."""
+    thing = Object()
+    with (
+        served(thing) as server,
+        pytest.raises(TypeError, match=r"many slices.* not one slice.*byte_range"),
+    ):
+        open_store(server).get_ranges("key", slice(0, 1))  # type: ignore[arg-type]
+    assert thing.asked == []
+
+
 def test_no_ranges_are_no_requests(open_store: OpenStore) -> None:
     """And no bytes; an empty range asks whether the object is there."""
     thing = Object()

@@ -719,6 +719,25 @@ def test_the_refusal_that_follows_a_lost_answer_may_be_the_trace_of_success(
         assert bucket.applied == [("POST", "key", VALUE)]
 
 
+@pytest.mark.parametrize(
+    "again", [error(409, "ConditionalRequestConflict"), late("ConditionalRequestConflict")]
+)
+@pytest.mark.parametrize("form", [bytes, Pipe], ids=["bytes", "pipe"])
+@pytest.mark.parametrize("conditional", ["if_absent", "if_equal"])
+def test_a_completion_that_met_its_own_first_attempt_succeeded(
+    again: bytes, form: Callable[[bytes], Any], conditional: str, small: None, open_: Open
+) -> None:
+    """However the store says that another write is under way: nothing is uploaded again."""
+    bucket = MemoryS3() if conditional == "if_absent" else MemoryS3(key=OTHER)
+    condition: Any = {"if_absent": True} if conditional == "if_absent" else {"if_equal": etag_of(OTHER)}
+    bucket.turns["CompleteMultipartUpload"] = [Turn(told=CLOSE), Turn(acts=False, told=again)]
+    with bucket.server() as server:
+        stamp = open_(server).put("key", form(VALUE), **condition)
+        assert stamp.generation == bucket.objects["key"].etag
+        assert bucket.applied == [("POST", "key", VALUE)]
+        assert len(sent(server, "CreateMultipartUpload")) == 1
+
+
 def test_the_generation_is_the_one_that_the_object_has(small: None, open_: Open) -> None:
     """Some stores tell another when an upload is completed."""
     body = f"<CompleteMultipartUploadResult><ETag>{etag_of(b'told')}</ETag></CompleteMultipartUploadResult>"

@@ -153,9 +153,10 @@ def write_if(
                 continue
         else:
             failure, traced, refused = response, False, False
-        if not refused and (condition is None or not _met_itself(failure, call)):
+        if not traced and (condition is None or not (refused or _met_itself(failure, call))):
+            # Without a condition there is none that does not hold, whatever the store says.
             raise failure
-        if not call.uncertain or (condition is None and not traced):
+        if not call.uncertain:
             return Refused(_refusal(resources, call, write.operation, condition, failure), time)
         seen = yield from settle(resources, call, key)
         if seen.write_id == write_id:

@@ -517,6 +517,32 @@ def test_a_large_value_of_a_batch_that_the_store_refuses_is_an_error_of_its_key(
         assert len(bucket.aborted) == 1
 
 
+@pytest.mark.parametrize(
+    "told",
+    [error(412, "PreconditionFailed"), late("PreconditionFailed"), answer(304)],
+    ids=["412", "late", "304"],
+)
+def test_a_refusal_of_what_had_no_condition_is_no_success(
+    told: bytes, small: None, tmp_path: Path, open_: Open
+) -> None:
+    """Whoever asks for none does not expect that it does not hold: it is an error like any other."""
+    bucket = MemoryS3()
+    bucket.turns["CompleteMultipartUpload"] = [Turn(acts=False, told=told)] * 3
+    (tmp_path / "file").write_bytes(VALUE)
+    with bucket.server() as server:
+        store = open_(server)
+        with pytest.raises(s3kv.BatchError) as caught:
+            store.put_many({"a": b"1", "bad": VALUE})
+        assert isinstance(caught.value.errors["bad"], s3kv.S3KVError)
+        assert caught.value.results.keys() == {"a"}
+        for put in (store.put, store.write):
+            with pytest.raises(s3kv.S3KVError) as single:
+                put("key", VALUE)
+            assert single.value.status in (304, 412)
+            assert "generation" not in str(single.value)
+        assert (bucket.objects.keys(), bucket.uploads) == ({"a"}, {})
+
+
 # ------------------------------------------------------------------------------------- tried again
 
 TRANSIENT: dict[str, bytes | Step] = {

@@ -304,7 +304,8 @@ def _connection_failure(request: WireRequest, error: Exception) -> TransportErro
 def _read(
     answer: requests.Response, request: WireRequest, doubted: dict[Origin, frozenset[str]]
 ) -> Response:
-    headers = {str(name).lower(): str(value) for name, value in answer.headers.items()}
+    # http.client leaves the blanks at a value's end, which HTTP does not count as part of it.
+    headers = {str(name).lower(): str(value).strip(" \t") for name, value in answer.headers.items()}
     status = answer.status_code
     if status < 200:
         # http.client passes over 100 only; the answer proper, which follows, is lost with the connection.

@@ -540,7 +540,8 @@ def test_a_refusal_of_what_had_no_condition_is_no_success(
                 put("key", VALUE)
             assert single.value.status in (304, 412)
             assert "generation" not in str(single.value)
-        assert (bucket.objects.keys(), bucket.uploads) == ({"a"}, {})
+        assert bucket.objects.keys() == {"a"}
+        assert bucket.uploads == {}
 
 
 # ------------------------------------------------------------------------------------- tried again

@@ -146,7 +146,7 @@ def write_if(
             failure = service_error(response, request, call, resources.clock.monotonic())
             traced = call.uncertain and response.code in write.traces
             missing = frozenset[str]() if condition is None else write.refusals
-            refused = traced or _refused(response, missing)
+            refused = traced or _refused(response, missing, condition)
             if not rgw and condition != NO_VALUE and refused and is_rgw(response) and not traced:
                 # It compared the quotes too, and has written nothing: ask again the way it understands.
                 resources.memory.rgw = True
@@ -250,10 +250,16 @@ def _met_itself(failure: S3KVError, call: Call) -> bool:
     return failure.status == 409 and call.uncertain > 0
 
 
-def _refused(response: Response, codes: frozenset[str] = frozenset({"NoSuchKey"})) -> bool:
+def _refused(
+    response: Response,
+    codes: frozenset[str] = frozenset({"NoSuchKey"}),
+    condition: StorageGeneration | None = None,
+) -> bool:
     """Whether the condition does not hold; a store may find nothing to compare it with."""
     if response.status == 404:
-        return response.code in codes or (not response.body and "NoSuchKey" in codes)
+        # Without a word, it is hardly to say that there is an object already.
+        wordless = not response.body and condition != NO_VALUE
+        return response.code in codes or (wordless and "NoSuchKey" in codes)
     return response.status in (304, 412)
 
 

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 
 from .core import Core
-from .errors import DeadlineExceeded, RetriesExhausted, ServiceError, StoreClosed
+from .errors import DeadlineExceeded, MalformedResponse, RetriesExhausted, ServiceError, StoreClosed
 from .messages import Pairs
 from .operations.begin_upload import Beginning, Begun, begin_upload, forget_lost
 from .operations.conditional_write import Refused
@@ -194,12 +194,13 @@ def give_up(core: Core, name: str, full: str, beginning: Beginning, error: BaseE
             forget_lost_ones(core, name, full, begun, 0)
         return begun
     interrupted = not isinstance(error, Exception)
-    if interrupted or isinstance(error, (DeadlineExceeded, RetriesExhausted, StoreClosed)):
+    # An answer came, though not one that says which upload it is: whatever was begun is there by now.
+    told = isinstance(error, (MalformedResponse, RetriesExhausted))
+    if interrupted or told or isinstance(error, (DeadlineExceeded, StoreClosed)):
         # Before each attempt, there may have been a free one, on a connection that was closed already.
         lost = 2 * (getattr(error, "attempts", None) or 1)
         unknown = Begun("", lost, beginning.since, core.clock.monotonic())
-        again = not isinstance(error, RetriesExhausted)
-        forget_lost_ones(core, name, full, unknown, 0 if interrupted else _PATIENCE, again=again)
+        forget_lost_ones(core, name, full, unknown, 0 if interrupted else _PATIENCE, again=not told)
     return None
 
 

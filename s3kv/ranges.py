@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
-from .byterange import ByteRange, parse_slice
+from .byterange import WHOLE, ByteRange, parse_slice
 from .coalesce import Group, coalesce
 from .errors import ByteRangeError, Changed
 from .etag import quoted
-from .handle import Handle
 from .keys import check_key, key_text
 from .operations.read import Found, get_object
 from .operations.stat import Missing
 from .pipeline.batch import Entry
+from .reading import Reading
 
 
-class Ranges(Handle):
+class Ranges(Reading):
     """The methods of a store that are about many ranges of one object."""
 
     __slots__ = ()
@@ -23,7 +24,8 @@ class Ranges(Handle):
     def get_ranges(self, key: str | bytes, ranges: Iterable[slice]) -> list[bytes]:
         """Several ranges of one object, fetched in parallel, all of the same version of it.
 
-        Ranges that are less than 4 KiB apart are fetched in one request, up to 128 MiB.
+        Ranges that are less than 4 KiB apart are fetched in one request, up to 128 MiB. Where the store
+        gives no ETag, or a weak one, so that two versions could not be told apart, all of them are.
 
         Args:
             key: The key.
@@ -63,29 +65,58 @@ class Ranges(Handle):
 
         results = [b""] * len(wanted)
         seen = etag
-        for entry in core.batch(begin, coalesce(wanted), timeout, limiter=core.rates.reads):
-            if entry.error is not None:
-                if isinstance(entry.error, ByteRangeError):
-                    _name_one(entry.error, entry.item, wanted)
-                raise entry.error
-            if isinstance(entry.result, Missing):
-                # Of an object that was deleted meanwhile there may be parts already.
-                raise entry.result.error if seen is None else _changed(name, seen, "nothing")
-            found: Found = entry.result
-            now = quoted(found.headers.get("etag", ""))
-            if seen is not None and now != seen:
-                raise _changed(name, seen, now)
-            seen = now
-            group = entry.item
-            for position in group.members:
-                part = wanted[position]
-                if part == group.wanted:
-                    results[position] = found.value
-                else:
-                    assert part.stop is not None
-                    offset = group.wanted.start
-                    results[position] = found.value[part.start - offset : part.stop - offset]
-        return results
+        groups = coalesce(wanted)
+        several = sum(not group.wanted.empty for group in groups) > 1
+        with closing(core.batch(begin, groups, timeout, limiter=core.rates.reads)) as batch:
+            for entry in batch:
+                if entry.error is not None:
+                    if isinstance(entry.error, ByteRangeError):
+                        _name_one(entry.error, entry.item, wanted)
+                    raise entry.error
+                if isinstance(entry.result, Missing):
+                    # Of an object that was deleted meanwhile there may be parts already.
+                    raise entry.result.error if seen is None else _changed(name, seen, "nothing")
+                found: Found = entry.result
+                now = quoted(found.headers.get("etag", ""))
+                if several and (not now or now.startswith("W/")):
+                    # Nothing would tell two versions apart.
+                    break
+                if seen is not None and now != seen:
+                    raise _changed(name, seen, now)
+                seen = now
+                group = entry.item
+                for position in group.members:
+                    part = wanted[position]
+                    if part == group.wanted:
+                        results[position] = found.value
+                    else:
+                        assert part.stop is not None
+                        offset = group.wanted.start
+                        results[position] = found.value[part.start - offset : part.stop - offset]
+            else:
+                return results
+        return self._in_one_piece(name, full, wanted, started)
+
+    def _in_one_piece(
+        self, name: str, full: str, wanted: Sequence[ByteRange], started: float
+    ) -> list[bytes]:
+        """The ranges, cut out of one answer that has them all."""
+        filled = [position for position, part in enumerate(wanted) if not part.empty]
+        span = WHOLE
+        if all(wanted[position].stop is not None for position in filled):
+            stop = max(wanted[position].stop or 0 for position in filled)
+            span = ByteRange(min(wanted[position].start for position in filled), stop)
+        try:
+            found = self._read_object(name, full, span, started=started)
+            if isinstance(found, Missing):
+                raise found.error
+            size = span.start + len(found.value)
+            limits = [part.resolve(size) for part in wanted]
+        except ByteRangeError as error:
+            error.operation, error.key = "GetObject", name
+            _name_one(error, Group(span, tuple(filled)), wanted)
+            raise
+        return [bytes(found.value[start - span.start : stop - span.start]) for start, stop in limits]
 
 
 def _name_one(error: ByteRangeError, group: Group, wanted: Sequence[ByteRange]) -> None:

@@ -37,6 +37,7 @@ ANSWERED_EARLY = frozenset({"CompleteMultipartUpload", "CopyObject", "DeleteObje
 # The statuses that errors in such an answer would have had; of any other, trying again may help.
 _LATE_STATUSES = {
     "AccessDenied": 403,
+    "ConditionalRequestConflict": 409,
     "EntityTooLarge": 400,
     "EntityTooSmall": 400,
     "InvalidArgument": 400,

@@ -146,16 +146,17 @@ def write_if(
             failure = service_error(response, request, call, resources.clock.monotonic())
             traced = call.uncertain and response.code in write.traces
             missing = frozenset[str]() if condition is None else write.refusals
-            refused = traced or _refused(response, missing)
+            refused = traced or _refused(response, missing, condition)
             if not rgw and condition != NO_VALUE and refused and is_rgw(response) and not traced:
                 # It compared the quotes too, and has written nothing: ask again the way it understands.
                 resources.memory.rgw = True
                 continue
         else:
             failure, traced, refused = response, False, False
-        if not refused and (condition is None or not _met_itself(failure, call)):
+        if not traced and (condition is None or not (refused or _met_itself(failure, call))):
+            # Without a condition there is none that does not hold, whatever the store says.
             raise failure
-        if not call.uncertain or (condition is None and not traced):
+        if not call.uncertain:
             return Refused(_refusal(resources, call, write.operation, condition, failure), time)
         seen = yield from settle(resources, call, key)
         if seen.write_id == write_id:
@@ -249,10 +250,16 @@ def _met_itself(failure: S3KVError, call: Call) -> bool:
     return failure.status == 409 and call.uncertain > 0
 
 
-def _refused(response: Response, codes: frozenset[str] = frozenset({"NoSuchKey"})) -> bool:
+def _refused(
+    response: Response,
+    codes: frozenset[str] = frozenset({"NoSuchKey"}),
+    condition: StorageGeneration | None = None,
+) -> bool:
     """Whether the condition does not hold; a store may find nothing to compare it with."""
     if response.status == 404:
-        return response.code in codes or (not response.body and "NoSuchKey" in codes)
+        # Without a word, it is hardly to say that there is an object already.
+        wordless = not response.body and condition != NO_VALUE
+        return response.code in codes or (wordless and "NoSuchKey" in codes)
     return response.status in (304, 412)
 
 

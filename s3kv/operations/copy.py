@@ -55,10 +55,11 @@ def copy_object(
         condition: What there must be under ``key``; None for anything.
 
     Returns:
-        The copy's generation, or Refused when the condition does not hold, or the source is another version
-        by now.
+        The copy's generation, or Refused when the condition does not hold or, under a condition, the source
+        is another version by now.
 
     Raises:
+        ConditionFailed: without a condition, the source is another version by now.
         OutcomeUnknown: an answer was lost, and whether the copy was made cannot be known.
         S3KVError: the store refused, or did not answer.
     """

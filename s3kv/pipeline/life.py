@@ -438,7 +438,8 @@ def _admitted(limiter: RateLimiter, call: Call, clock: Clock) -> Generator[Effec
 def _learn_skew(response: Response, now: float, clock: Clock, memory: Memory) -> bool:
     """Take the store's clock from its answer; False when that would not change anything."""
     date = parse_http_date(response.headers.get("date"))
-    if date is None:
+    # A clock that has no time says some first or last day there can be, with which nothing can be signed.
+    if date is None or not 1970 <= date.year < 9999:
         return False
     offset = date.timestamp() - clock.time()
     if abs(offset - memory.clock_offset) < 1.0 and abs(date.timestamp() - now) < 60.0:

@@ -304,11 +304,17 @@ def _connection_failure(request: WireRequest, error: Exception) -> TransportErro
 def _read(
     answer: requests.Response, request: WireRequest, doubted: dict[Origin, frozenset[str]]
 ) -> Response:
-    headers = {str(name).lower(): str(value) for name, value in answer.headers.items()}
+    # http.client leaves the blanks at a value's end, which HTTP does not count as part of it.
+    headers = {str(name).lower(): str(value).strip(" \t") for name, value in answer.headers.items()}
     status = answer.status_code
     if status < 200:
         # http.client passes over 100 only; the answer proper, which follows, is lost with the connection.
         raise _broken_off(None)
+    # A mock has the headers as a plain mapping.
+    lines = getattr(getattr(answer.raw, "headers", None), "getlist", None)
+    for name in ("etag", "content-range"):
+        if lines is not None and len(lines(name)) > 1:
+            raise MalformedResponse(f"the answer has the field {name} twice")
     length = headers.get("content-length")
     # From a real connection (a mock has none) such a head may be one that was cut short.
     connection = getattr(answer.raw, "connection", None)

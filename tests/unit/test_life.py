@@ -707,6 +707,16 @@ def test_a_clock_that_cannot_be_corrected_makes_the_refusal_the_answer() -> None
         assert trace.pauses == []
 
 
+@pytest.mark.parametrize("year", ["0001", "1969", "9999"])
+def test_what_a_clock_without_a_time_says_is_not_learnt(year: str) -> None:
+    """Nothing could be signed with it, that request or any later one."""
+    world = World()
+    refusal = answer(403, "RequestTimeTooSkewed", date=f"Fri, 31 Dec {year} 23:59:59 GMT")
+    assert run([refusal], world).response is refusal
+    later = run([answer()], world)
+    assert _date(later.wires[0]) == amz_date(EPOCH)
+
+
 def test_a_refusal_of_the_corrected_clock_is_the_answer() -> None:
     """A store whose date is wrong too does not keep the client going round."""
     world = World()

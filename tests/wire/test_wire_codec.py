@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+from typing import Any
 
 import pytest
 
@@ -169,7 +170,7 @@ def test_the_reason_phrase_may_be_missing_or_strange(open_store: OpenStore) -> N
             assert store.get("key") == b"hi"
 
 
-def test_header_names_have_no_case_and_values_no_margins(open_store: OpenStore) -> None:
+def test_header_names_have_no_case_and_values_no_margins(transport: Any, open_store: OpenStore) -> None:
     """``cOnTeNt-LeNgTh:2`` is as good as any other way to write it."""
     answers = [
         b"HTTP/1.1 200 OK\r\ncOnTeNt-LeNgTh:2\r\n\r\nhi",
@@ -177,9 +178,22 @@ def test_header_names_have_no_case_and_values_no_margins(open_store: OpenStore) 
         b"HTTP/1.1 200 OK\r\nTRANSFER-ENCODING:Chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
     ]
     with ScriptedServer(exchanges(*answers)) as server:
-        store = open_store(server)
+        store = open_store(server, session=transport)
         for _ in answers:
             assert store.get("key") == b"hi"
+
+
+def test_what_an_object_is_stored_with_has_no_margins(transport: Any, open_store: OpenStore) -> None:
+    """Nor is an ETag with a blank behind it one that was cut short."""
+    tag = 'ETag: \t "9b2cf535f27731c974343645a3985328" \t '
+    put = answer(200, b"", tag)
+    head = answer(200, b"", tag, "x-amz-meta-colour: \t red \t ", "Content-Type:text/x \t", length=3)
+    with ScriptedServer(exchanges(put, head)) as server:
+        store = open_store(server, session=transport)
+        assert store.put("key", b"abc").generation == '"9b2cf535f27731c974343645a3985328"'
+        info = store.stat("key")
+        assert (info.etag, info.content_type) == ('"9b2cf535f27731c974343645a3985328"', "text/x")
+        assert info.metadata == {"colour": "red"}
 
 
 def test_chunk_sizes_may_be_written_in_any_hexadecimal(open_store: OpenStore) -> None:

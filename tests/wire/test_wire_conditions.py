@@ -501,6 +501,17 @@ def test_a_condition_on_what_a_store_does_not_find_without_a_word_does_not_hold(
         assert open_(server).write("key", value, if_equal=G).generation == UNKNOWN
 
 
+def test_what_a_store_does_not_find_without_a_word_does_not_exist_already(open_: Open) -> None:
+    """Whatever a 404 says of a new object, it is not that there is one."""
+    with ScriptedServer(exchanges(BARE, listing(), BARE)) as server:
+        store = open_(server)
+        with pytest.raises(s3kv.ServiceError) as caught:
+            store.put("key", NEW, if_absent=True)
+        assert (caught.value.status, caught.value.operation) == (404, "PutObject")
+        with pytest.raises(s3kv.ServiceError):
+            store.write("key", NEW, if_equal=NO_VALUE)
+
+
 @pytest.mark.parametrize("value", [NEW, None], ids=["write", "delete"])
 def test_a_look_that_tells_no_etag_is_no_condition_that_failed(value: bytes | None, open_: Open) -> None:
     """Which version is there is not known, so neither is whether it is the one that is wanted."""

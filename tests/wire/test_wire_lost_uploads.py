@@ -215,6 +215,22 @@ def test_what_is_given_up_while_it_begins_is_forgotten(told: Step, small: None, 
         assert forgotten(bucket)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [answer(200), answer(200, b"<html/>"), b"garbage\r\n\r\n"],
+    ids=["nothing", "HTML", "no HTTP"],
+)
+def test_what_an_answer_began_that_says_nothing_is_forgotten(told: bytes, small: None, open_: Open) -> None:
+    """Nobody is told which upload it is, but it is there."""
+    bucket = MemoryS3()
+    bucket.turns[CREATE] = [Turn(told=told)]
+    with bucket.server() as server:
+        with pytest.raises(s3kv.MalformedResponse):
+            open_(server).put("key", VALUE)
+        assert forgotten(bucket)
+        assert len(bucket.aborted) == 1
+
+
 def test_close_forgets_what_is_being_begun(small: None, open_: Open) -> None:
     """Without waiting for it."""
     bucket = MemoryS3()

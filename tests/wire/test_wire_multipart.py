@@ -517,6 +517,33 @@ def test_a_large_value_of_a_batch_that_the_store_refuses_is_an_error_of_its_key(
         assert len(bucket.aborted) == 1
 
 
+@pytest.mark.parametrize(
+    "told",
+    [error(412, "PreconditionFailed"), late("PreconditionFailed"), answer(304)],
+    ids=["412", "late", "304"],
+)
+def test_a_refusal_of_what_had_no_condition_is_no_success(
+    told: bytes, small: None, tmp_path: Path, open_: Open
+) -> None:
+    """Whoever asks for none does not expect that it does not hold: it is an error like any other."""
+    bucket = MemoryS3()
+    bucket.turns["CompleteMultipartUpload"] = [Turn(acts=False, told=told)] * 3
+    (tmp_path / "file").write_bytes(VALUE)
+    with bucket.server() as server:
+        store = open_(server)
+        with pytest.raises(s3kv.BatchError) as caught:
+            store.put_many({"a": b"1", "bad": VALUE})
+        assert isinstance(caught.value.errors["bad"], s3kv.S3KVError)
+        assert caught.value.results.keys() == {"a"}
+        for put in (store.put, store.write):
+            with pytest.raises(s3kv.S3KVError) as single:
+                put("key", VALUE)
+            assert single.value.status in (304, 412)
+            assert "generation" not in str(single.value)
+        assert bucket.objects.keys() == {"a"}
+        assert bucket.uploads == {}
+
+
 # ------------------------------------------------------------------------------------- tried again
 
 TRANSIENT: dict[str, bytes | Step] = {
@@ -638,7 +665,8 @@ def test_a_beginning_that_names_no_upload_is_malformed(told: bytes, small: None,
         with pytest.raises(s3kv.MalformedResponse) as caught:
             open_(server).put("key", VALUE)
         assert (caught.value.operation, caught.value.status) == ("CreateMultipartUpload", 200)
-        assert operations(server) == ["CreateMultipartUpload"]
+        assert not sent(server, "UploadPart")
+        assert len(sent(server, "CreateMultipartUpload")) == 1
 
 
 def test_a_part_without_an_etag_is_malformed(small: None, open_: Open) -> None:
@@ -717,6 +745,25 @@ def test_the_refusal_that_follows_a_lost_answer_may_be_the_trace_of_success(
         stamp = open_(server, mode).put("key", Pipe(VALUE), if_absent=True)
         assert stamp.generation == bucket.objects["key"].etag
         assert bucket.applied == [("POST", "key", VALUE)]
+
+
+@pytest.mark.parametrize(
+    "again", [error(409, "ConditionalRequestConflict"), late("ConditionalRequestConflict")]
+)
+@pytest.mark.parametrize("form", [bytes, Pipe], ids=["bytes", "pipe"])
+@pytest.mark.parametrize("conditional", ["if_absent", "if_equal"])
+def test_a_completion_that_met_its_own_first_attempt_succeeded(
+    again: bytes, form: Callable[[bytes], Any], conditional: str, small: None, open_: Open
+) -> None:
+    """However the store says that another write is under way: nothing is uploaded again."""
+    bucket = MemoryS3() if conditional == "if_absent" else MemoryS3(key=OTHER)
+    condition: Any = {"if_absent": True} if conditional == "if_absent" else {"if_equal": etag_of(OTHER)}
+    bucket.turns["CompleteMultipartUpload"] = [Turn(told=CLOSE), Turn(acts=False, told=again)]
+    with bucket.server() as server:
+        stamp = open_(server).put("key", form(VALUE), **condition)
+        assert stamp.generation == bucket.objects["key"].etag
+        assert bucket.applied == [("POST", "key", VALUE)]
+        assert len(sent(server, "CreateMultipartUpload")) == 1
 
 
 def test_the_generation_is_the_one_that_the_object_has(small: None, open_: Open) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -16,10 +17,19 @@ OTHER = '"two"'
 
 
 class Object:
-    """An object that is served by ranges, and may be replaced after some of them."""
+    """An object that is served by ranges, and may be replaced after some of them.
 
-    def __init__(self, *, replaced_after: int | None = None, gone: bool = False) -> None:
+    Args:
+        replaced_after: After so many; None for never.
+        gone: It is deleted then.
+        tag: The header that tells the version, whichever it is; None for a good one.
+    """
+
+    def __init__(
+        self, *, replaced_after: int | None = None, gone: bool = False, tag: str | None = None
+    ) -> None:
         self.asked: list[str | None] = []
+        self._tag = tag
         self._lock = threading.Lock()
         self._replaced_after = replaced_after
         self._gone = gone
@@ -30,22 +40,23 @@ class Object:
             self.asked.append(request.header("range"))
         if not old and self._gone:
             return error(404, "NoSuchKey")
-        headers = [f"ETag: {ETAG if old else OTHER}"]
+        headers = [f"ETag: {ETAG if old else OTHER}"] if self._tag is None else [self._tag]
+        data = DATA if old or self._tag is None else DATA[::-1]
         text = request.header("range")
         if text is None:
-            return answer(200, b"" if request.method == "HEAD" else DATA, *headers)
+            return answer(200, b"" if request.method == "HEAD" else data, *headers)
         first, _, last = text.removeprefix("bytes=").partition("-")
         start, stop = (
-            (int(first), int(last) + 1 if last else len(DATA))
+            (int(first), int(last) + 1 if last else len(data))
             if first
-            else (len(DATA) - int(last), len(DATA))
+            else (len(data) - int(last), len(data))
         )
         start = max(0, start)
-        if start >= len(DATA):
+        if start >= len(data):
             return error(416, "InvalidRange")
-        stop = min(stop, len(DATA))
+        stop = min(stop, len(data))
         return answer(
-            206, DATA[start:stop], *headers, f"Content-Range: bytes {start}-{stop - 1}/{len(DATA)}"
+            206, data[start:stop], *headers, f"Content-Range: bytes {start}-{stop - 1}/{len(data)}"
         )
 
 
@@ -101,6 +112,29 @@ def test_two_versions_are_never_mixed(gone: bool, open_store: OpenStore) -> None
         assert caught.value.key == "key"
     with served(Object(replaced_after=0)) as server:
         assert open_store(server).get_ranges("key", [slice(0, 10)]) == [DATA[:10]]
+
+
+@pytest.mark.parametrize("tag", ["X-No: tag", "ETag: ", 'ETag: W/"weak"'], ids=["none", "empty", "weak"])
+@pytest.mark.parametrize("last", [slice(12_000, 12_010), slice(-10, None)], ids=["bounded", "from the end"])
+def test_versions_that_nothing_tells_apart_are_read_in_one_piece(
+    last: slice, tag: str, open_store: OpenStore
+) -> None:
+    """As large objects are that have no ETag, or one that two versions may share."""
+    slices = [last, slice(5, 5), slice(100, 110), slice(9_000, 9_010)]
+    thing = Object(replaced_after=1, tag=tag)
+    with served(thing) as server:
+        store = open_store(server)
+        found = store.get_ranges("key", slices)
+        assert found in [[data[each] for each in slices] for data in (DATA, DATA[::-1])]
+        asked = len(thing.asked)
+        assert store.get_ranges("key", slices[2:3]) == [DATA[::-1][100:110]]
+        assert len(thing.asked) == asked + 1
+        with pytest.raises(s3kv.ByteRangeError, match=re.escape("[16000:17000]")) as caught:
+            store.get_ranges("key", [slice(0, 10), slice(16_000, 17_000)])
+        assert (caught.value.operation, caught.value.key) == ("GetObject", "key")
+        with pytest.raises(s3kv.ByteRangeError) as caught:
+            store.get_ranges("key", [slice(0, 10), slice(9_000, None), slice(-17_000, None)])
+        assert (caught.value.operation, caught.value.key) == ("GetObject", "key")
 
 
 def test_a_range_that_is_not_inside_is_an_error(open_store: OpenStore) -> None:

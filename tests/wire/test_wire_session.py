@@ -478,6 +478,24 @@ def test_an_answer_that_is_not_http_is_not_asked_for_again(data: bytes, open_sto
         assert caught.value.attempts == 1
 
 
+@pytest.mark.parametrize(
+    "line", ['ETag: "{}"', "Content-Range: bytes {}-7/8"], ids=["ETag", "Content-Range"]
+)
+@pytest.mark.parametrize("second", [1, 2], ids=["the same", "another"])
+def test_what_is_told_twice_is_not_believed(
+    second: int, line: str, session: requests.Session, open_store: OpenStore
+) -> None:
+    """To requests, it is one value with a comma in it; the built-in transport refuses it, too."""
+    data = answer(206, b"1234567", line.format(1), line.format(second))
+    for given in (session, None):
+        with ScriptedServer(then=[READ, Send(data), CLOSE], lenient=True) as server:
+            store = open_store(server, session=given)
+            with pytest.raises(s3kv.MalformedResponse, match="twice"):
+                store.get("key", byte_range=slice(1, 8))
+            with pytest.raises(s3kv.MalformedResponse, match="twice"):
+                store.put("key", b"value")
+
+
 WHOLE = b'HTTP/1.1 200 OK\r\nETag: "9b2cf535f27731c974343645a3985328"\r\nContent-Length: 0\r\n\r\n'
 SAYS_404 = b"HTTP/1.1 404 Not Found\r\n"
 

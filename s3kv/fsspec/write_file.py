@@ -35,7 +35,8 @@ class WriteFile(io.BufferedIOBase):
 
     Mutable state: ``_buffer``, the bytes of the part that is being filled, and ``_full``, how many it has;
     ``_upload``, the parts before it, None as long as there are none; ``_settled``, whether the object was
-    written or given up; ``_layer``, tells what lies over it, None if nothing does or nobody has it any more.
+    written or given up; ``_layer``, tells what lies over it, None if nothing does or nobody has it any
+    more.
 
     Args:
         fs: The file system, told when the object has been written.

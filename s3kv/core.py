@@ -332,12 +332,16 @@ class Core:
         """
         call = Call(key, self.clock.monotonic(), timeout)
         task = Operation(operation(self, call, *arguments), call, self._transport, self._timer)
-        self._calls.add(call)
-        # See run().
-        if self.closed:
-            self._calls.discard(call)
-            raise StoreClosed("the store is closed", key=key)
-        self._find_executor().begin(task)
+        try:
+            self._calls.add(call)
+            # See run().
+            if self.closed:
+                raise StoreClosed("the store is closed", key=key)
+            self._find_executor().begin(task)
+        except BaseException:
+            # Ctrl-C, above all: nobody else knows of it.
+            self.drop(task)
+            raise
         return task
 
     def finish(self, task: Operation) -> Any:

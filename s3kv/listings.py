@@ -64,7 +64,12 @@ class Ahead:
         else:
             self.close()
             task = core.start(fetch_page, None, self._timeout, request)
-        fetched = core.finish(task)
+        try:
+            fetched = core.finish(task)
+        except BaseException:
+            # Ctrl-C may have come before it was waited for.
+            core.drop(task)
+            raise
         token = guess_token(fetched.response.body) if monotonic() - started < _SLOW else None
         if token is not None:
             after = following(request, token)

@@ -125,7 +125,7 @@ def test_many_values_may_be_files_and_large(store: s3kv.Store, small: None) -> N
     ]
     stamps = store.put_many(items)
     assert stamps.keys() == {"a", "b", "c", "d"}
-    found = store.get_many("abcd")
+    found = store.get_many(list("abcd"))
     assert found == {"a": noise(LARGE), "b": b"333", "c": b"22", "d": noise(LARGE)}
 
 

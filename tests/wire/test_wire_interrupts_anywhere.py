@@ -74,6 +74,8 @@ say("steps", step)
 ACTS = {
     "get": ("store.get('key 1')", 1),
     "put": ("store.put('put', b'value')", 1),
+    "list": ("store.list()", 1),
+    "scan": ("[entry for entry in store.scan()]", 1),
     "modify": ("store.modify('modified', lambda value: b'value')", 1),
     "get_many": ("store.get_many(KEYS)", 3),
     "iter_many, left in the middle": ("next(iter(store.iter_many(KEYS)))", 5),

@@ -90,14 +90,19 @@ class Task(ABC):
         """Let the caller have the outcome."""
         self.result = result
         self.error = error
+        self.ring()
+
+    def ring(self) -> None:
+        """Wake the caller of a task that has an outcome."""
         # Whoever cancelled no longer waits, or is a daemon thread that is about to be stopped for good.
         if not self.call.cancelled:
             self.done.release()
 
     def settle(self, result: Any, error: BaseException | None) -> Bell | None:
         """As :meth:`finish`, but whoever has many may be told of all at once: by the bell returned."""
-        self.finish(result, error)
-        return None
+        self.result = result
+        self.error = error
+        return self
 
 
 class _Parking:

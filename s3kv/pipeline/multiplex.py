@@ -78,9 +78,9 @@ class Multiplexer:
 
     Mutable state: ``_exchanges``, the operations that wait for an answer, by file descriptor,
     ``_unheard``, idle descriptors that made noise and are no longer polled, ``_bells``, batches that are
-    to be told of outcomes, and ``_check_at`` belong to the thread that leads; the executor sees to it that
-    there is one at most. ``active`` and ``sleeping`` are written by that thread, and ``sleeping`` is
-    cleared by whoever wakes it.
+    to be told of outcomes, ``_ended``, operations whose callers are to be, and ``_check_at`` belong to the
+    thread that leads; the executor sees to it that there is one at most. ``active`` and ``sleeping`` are
+    written by that thread, and ``sleeping`` is cleared by whoever wakes it.
     Connections stay registered with ``_poller`` while they lie in their pool; whoever else takes one
     calls :meth:`unwatch` first.
 
@@ -92,6 +92,7 @@ class Multiplexer:
         self._executor = executor
         self._exchanges: dict[int, Operation] = {}
         self._bells: set[Bell] = set()
+        self._ended: list[Operation] = []
         self._check_at = 0.0
         self._unheard: set[int] = set()
         self._poller: select.epoll | None = None
@@ -137,7 +138,7 @@ class Multiplexer:
                 self._check(now)
                 continue
             events: list[tuple[int, int]] = []
-            if self._bells:
+            if self._bells or self._ended:
                 events = poller.poll(0)
                 if not events:
                     # Nothing more to tell for a while.
@@ -159,10 +160,25 @@ class Multiplexer:
                     # An idle connection that the store has closed, most likely.
                     self._unheard.add(descriptor)
                     self._forget(descriptor)
+            if self._ended:
+                self._wake_callers()
 
     def _ring(self) -> None:
+        self._wake_callers()
         while self._bells:
             self._bells.pop().ring()
+
+    def _wake_callers(self) -> None:
+        """Wake those whose operations have ended, all of a round at once.
+
+        Each that is awake wants the interpreter's lock, which this thread would have to win back from them
+        after each system call of the rest of the round.
+        """
+        ended = self._ended
+        if ended:
+            self._ended = []
+            for operation in ended:
+                operation.ring()
 
     def _open(self) -> select.epoll:
         poller = select.epoll()
@@ -300,7 +316,9 @@ class Multiplexer:
             operation.catch_up()
             operation.steps.close()
         bell = operation.settle(result, error)
-        if bell is not None:
+        if bell is operation:
+            self._ended.append(operation)
+        elif bell is not None:
             self._bells.add(bell)
         self._executor.release(operation)
 

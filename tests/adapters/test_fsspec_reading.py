@@ -82,10 +82,8 @@ def test_an_object_that_is_replaced_meanwhile_gives_no_more_than_was_asked_for(
     assert asked(proxy) == ["GetObject", "GetObject"]
 
 
-def test_a_range_from_the_end_is_of_the_version_that_was_measured(
-    fs: S3KVFileSystem, behind: s3kv.Store, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Or of the next one, measured again; never of one with the limits of another."""
+def replaced_after_a_look(behind: s3kv.Store, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What takes the object's place when its size has been looked at, the last first; now, 300 zeros."""
     stat = s3kv.Store.stat
     later = [bytes(300)]
 
@@ -96,6 +94,14 @@ def test_a_range_from_the_end_is_of_the_version_that_was_measured(
         return info
 
     monkeypatch.setattr(s3kv.Store, "stat", measure)
+    return later
+
+
+def test_a_range_from_the_end_is_of_the_version_that_was_measured(
+    fs: S3KVFileSystem, behind: s3kv.Store, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or of the next one, measured again; never of one with the limits of another."""
+    later = replaced_after_a_look(behind, monkeypatch)
     assert fs.cat_file(path, -250, -1) == bytes(249)
     monkeypatch.setattr("s3kv.fsspec.contents._MOST_CHANGES", 1)
     later.append(BYTES)
@@ -146,16 +152,7 @@ def test_ranges_that_need_a_look_are_of_the_version_that_was_looked_at(
     fs: S3KVFileSystem, behind: s3kv.Store, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or of the next one; and there is an end to it."""
-    stat = s3kv.Store.stat
-    later = [bytes(300)]
-
-    def measure(self: s3kv.Store, key: Any) -> Any:
-        info = stat(self, key)
-        if later:
-            behind["object"] = later.pop()
-        return info
-
-    monkeypatch.setattr(s3kv.Store, "stat", measure)
+    later = replaced_after_a_look(behind, monkeypatch)
     assert fs.cat_ranges([path] * 2, [0, 190], [5, 400]) == [bytes(5), bytes(110)]
     monkeypatch.setattr("s3kv.fsspec.contents._MOST_CHANGES", 1)
     later.append(BYTES)

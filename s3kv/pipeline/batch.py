@@ -162,10 +162,13 @@ class Batch(Generic[T]):
     def interrupt(self, error: Exception) -> None:
         """Have the batch end with an error; any thread may."""
         self._stopped = error
-        # Those in the queue first, so that none of them takes the place of one that ends.
-        for entry in reversed(list(self._outstanding)):
+        for entry in self._last_first():
             entry.call.interrupt(error)
         self.ring()
+
+    def _last_first(self) -> list[Entry[T]]:
+        """What is outstanding; those in the queue first, so that none takes the place of one that ends."""
+        return list(self._outstanding)[::-1]
 
     def ring(self) -> None:
         """Wake the thread that iterates, if it sleeps; any thread may."""
@@ -217,7 +220,7 @@ class Batch(Generic[T]):
                     wide = quick and self._weigh(entry) <= _LIGHT
                     self._room = self._window * (2 if wide else 1)
         finally:
-            for entry in self._outstanding:
+            for entry in self._last_first():
                 entry.call.cancel()
             if self._stale is not None:
                 self._stale += self._wait_for_the_end()

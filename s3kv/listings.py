@@ -224,9 +224,12 @@ class Listings(Handle):
             if not memory.unordered and in_range(keys[0]) and in_range(keys[-1]):
                 yield page
                 continue
-            yield pick(page, [place for place, key in enumerate(keys) if in_range(key)])
+            part = pick(page, [place for place, key in enumerate(keys) if in_range(key)])
             if wanted.exclusive_max and not memory.unordered and keys[-1] >= wanted.exclusive_max:
+                # Whoever gets it is to know that it is the last.
+                yield part._replace(next_token=None)
                 return
+            yield part
 
     def _pages_fast(self, wanted: KeyRange, *, keys_only: bool = False) -> Iterator[Columns]:
         """All there is in a range: a page ahead, or side by side when it turns out that this pays.

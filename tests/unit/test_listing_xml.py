@@ -595,6 +595,8 @@ def test_both_ways_agree_on_any_row_of_tags(tags: list[tuple[str, str, str]], pl
     ),
     st.booleans(),
 )
+@example([(" ", 0)], False)
+@example([(" ", 0)], True)
 def test_pages_of_entries_that_look_alike_are_read_by_columns(
     objects: list[tuple[str, int]], encoded: bool
 ) -> None:
@@ -602,7 +604,10 @@ def test_pages_of_entries_that_look_alike_are_read_by_columns(
     head = f"<EncodingType>url</EncodingType>{FALSE}" if encoded else FALSE
     data = listing(*(_amazon(key, size=size) for key, size in objects), head=head).encode()
     columns = by_columns(data)
-    if columns is None:
+    if columns is None and objects[0][0].isspace():
+        # It might be white space between elements.
+        assert quick(data) == exact(data)
+    elif columns is None:
         # Only keys that are not UTF-8 when they are decoded.
         assert encoded
         assert exact(data) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,7 +11,7 @@ import pytest
 import s3kv
 from s3kv import KeyRange
 from tests.wire.conftest import OpenStore
-from tests.wire.scripted import Recorded, ScriptedServer, exchanges, listing
+from tests.wire.scripted import READ, Answer, Recorded, ScriptedServer, exchanges, listing
 
 
 def query(request: Recorded) -> dict[str, str]:
@@ -49,10 +50,16 @@ def test_an_empty_range_asks_nothing(open_store: OpenStore) -> None:
         assert server.requests == []
 
 
-def test_nothing_is_fetched_behind_the_end_of_a_range(open_store: OpenStore) -> None:
-    """The first page that reaches it is the last."""
-    script = exchanges(listing("a", "b", token="2"), listing("c", "d", token="3"))
-    with ScriptedServer(script) as server:
+@pytest.mark.parametrize("seconds", [0, 0.02])
+def test_nothing_is_fetched_behind_the_end_of_a_range(seconds: float, open_store: OpenStore) -> None:
+    """The first page that reaches it is the last, also where pages are slow and many asked for."""
+
+    def answer(request: Recorded) -> bytes:
+        time.sleep(seconds)
+        first = "continuation-token" not in query(request)
+        return listing("a", "b", token="2") if first else listing("c", "d", token="3")
+
+    with ScriptedServer([READ, Answer(answer)] * 2) as server:
         assert open_store(server).list(range=KeyRange("", "d")) == ["a", "b", "c"]
         assert len(server.requests) == 2
 

@@ -116,29 +116,35 @@ def pages(first: PageRequest, fetch: Callable[[PageRequest], Columns]) -> Iterat
         fetch: Gets one page.
 
     Raises:
-        MalformedResponse: a continuation token came back, so the listing would never end.
+        MalformedResponse: a continuation token came back, or keys did, so the listing would never end.
     """
     request = first
-    # A token kept from a page whose number is a power of two meets any cycle, in constant memory.
+    # What is kept of a page whose number is a power of two meets any cycle, in constant memory.
     kept: str | None = None
+    kept_keys: list[str] = []
     number = 0
     milestone = 1
     while True:
         page = fetch(request)
+        if page.keys and page.keys == kept_keys:
+            raise _in_circles("the same keys")
         yield page
         token = page.next_token
         if token is None:
             return
         number += 1
         if token == kept or token == request.token:
-            raise MalformedResponse(
-                "the listing goes round in circles: a continuation token came twice",
-                operation="ListObjectsV2",
-            )
+            raise _in_circles("a continuation token")
         if number == milestone:
-            kept = token
+            kept, kept_keys = token, page.keys
             milestone *= 2
         request = following(request, token)
+
+
+def _in_circles(what: str) -> MalformedResponse:
+    return MalformedResponse(
+        f"the listing goes round in circles: {what} came twice", operation="ListObjectsV2"
+    )
 
 
 def following(page: PageRequest, token: str) -> PageRequest:

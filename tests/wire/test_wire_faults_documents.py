@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,26 @@ def test_tokens_that_go_round_in_circles_are_malformed(
         with pytest.raises(s3kv.MalformedResponse, match=r"round in circles.*ListObjectsV2"):
             way(open_store(server, policy=FAST))
         assert len(server.requests) <= 4 * len(loop)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.02])
+@pytest.mark.parametrize("length", [1, 3])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_pages_that_come_again_with_other_tokens_are_malformed(
+    way: Callable[[s3kv.Store], Any], length: int, seconds: float, open_store: OpenStore
+) -> None:
+    """As from a store that makes a token of the time, and pays no regard to those it gets."""
+    numbers = count()
+
+    def answer(_: Recorded) -> bytes:
+        time.sleep(seconds)
+        number = next(numbers)
+        return listing(f"k{number % length}", f"k{number % length}-", token=f"t{number}")
+
+    with ScriptedServer(then=[Forever(READ, Told(answer))]) as server:
+        with pytest.raises(s3kv.MalformedResponse, match=r"(round in circles|in order).*ListObjectsV2"):
+            way(open_store(server, policy=FAST))
+        assert len(server.requests) <= 60
 
 
 def test_a_listing_that_goes_on_without_a_token_is_malformed(open_store: OpenStore) -> None:

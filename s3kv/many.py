@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
+from .buffers import let_go
 from .byterange import WHOLE
 from .errors import BatchError, InvalidKey, S3KVError
 from .keyrange import KeyRange
@@ -233,6 +235,7 @@ class Batches(Listings, Writing, Reading):
         spoilt: set[str] = set()
         # A value that is not sent in one request: it has the batch for itself.
         large: list[tuple[str, Body | Source]] = []
+        outer = sys.exc_info()[1]
 
         def valid() -> Iterator[tuple[str, str, Body]]:
             for key, value in pairs:
@@ -250,6 +253,9 @@ class Batches(Listings, Writing, Reading):
                     opened = open_value(value)
                 except Exception as error:
                     # Whatever a file may raise when it is read is that key's error, too.
+                    if isinstance(error, (S3KVError, TypeError)):
+                        # One of ours: it says it all, and its frames lead to those that hold other values.
+                        let_go(error, outer)
                     spoilt.add(_shown(key))
                     errors[_shown(key)] = error
                     results.pop(_shown(key), None)

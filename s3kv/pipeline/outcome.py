@@ -111,6 +111,13 @@ def describe(error: S3KVError, call: Call, now: float) -> S3KVError:
     return error
 
 
+def describe_answer(error: S3KVError, response: Response, call: Call, now: float) -> S3KVError:
+    """As :func:`describe`, of an answer that makes no sense: also its status and request id."""
+    error.status = response.status
+    error.request_id = response.headers.get("x-amz-request-id")
+    return describe(error, call, now)
+
+
 def _destination(url: str) -> str:
     """Where a redirect leads to, without what could be a password or, in a presigned URL, a signature."""
     import re

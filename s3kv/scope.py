@@ -130,7 +130,7 @@ class Crew(Generic[H]):
                     with Whole():
                         future.add_done_callback(done.put)
                     held += _next(rest)
-                future = _take(done)
+                future = take(done)
                 item, weight = waiting.pop(future)
                 in_memory -= weight
                 self.check()
@@ -165,8 +165,8 @@ def _next(rest: Iterator[Item]) -> Iterator[Item]:
         return
 
 
-def _take(done: SimpleQueue[Future[Any]]) -> Future[Any]:
-    """The next that is done; a signal is seen while there is none."""
+def take(done: SimpleQueue[Future[Any]]) -> Future[Any]:
+    """The next of futures that are done; a signal is seen while there is none."""
     from queue import Empty
 
     while True:

@@ -10,8 +10,7 @@ from itertools import pairwise
 from time import monotonic
 from typing import Any
 
-from ..errors import DeadlineExceeded
-from ..executor import LISTEN
+from ..executor import GRACE, LISTEN, overdue
 from ..keys import check_key
 from ..messages import Body, Pairs
 from ..operations.begin_upload import Begun, begin_upload
@@ -33,8 +32,6 @@ from ..values import StorageGeneration, TimestampedStorageGeneration
 
 # Seconds that a part may take if the store has no timeout.
 _FOREVER = 1e9
-# Seconds past its deadline after which a part is given up; normally it ends by itself first.
-_GRACE = 0.1
 # Seconds that the store has to forget an upload: when nobody waits for that, and otherwise.
 _ABORT_SOON = 2.0
 _ABORT = 10.0
@@ -174,15 +171,9 @@ class Upload:
         while not part.done.acquire(timeout=LISTEN):
             self._store._check_open(self._key)
             deadline = part.call.deadline
-            if deadline is not None and monotonic() > deadline + _GRACE:
+            if deadline is not None and monotonic() > deadline + GRACE:
                 part.call.cancel()
-                raise DeadlineExceeded(
-                    "the store's timeout passed before the part was sent",
-                    operation=part.call.operation or None,
-                    key=self._key,
-                    attempts=part.call.attempts,
-                    elapsed=monotonic() - part.call.started,
-                )
+                raise overdue(part.call)
         self._under_way.popleft()
         if part.error is not None:
             raise part.error

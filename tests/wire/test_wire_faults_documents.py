@@ -96,7 +96,9 @@ def test_a_put_that_is_not_confirmed_by_an_etag_is_no_success(bench: Bench) -> N
         lasts.remove()
         error = caught.value
         errors = error.errors.values() if isinstance(error, s3kv.BatchError) else [error]
-        facts = {(type(one), getattr(one, "status", None), getattr(one, "request_id", None)) for one in errors}
+        facts = {
+            (type(one), getattr(one, "status", None), getattr(one, "request_id", None)) for one in errors
+        }
         assert facts == {(s3kv.MalformedResponse, 200, "SOMEBODY")}, name
 
 

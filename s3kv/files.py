@@ -239,6 +239,8 @@ class Files(Writing, Reading):
                 running.update(part)
                 arriving.write(part, place)
                 bar.step(len(part), 0)
+                # Not to be held while the next is begun.
+                del part
         try:
             running.check()
         except DataLoss as error:

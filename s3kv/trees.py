@@ -27,6 +27,9 @@ from .reading import PART_BYTES as DOWNLOADED_AT_ONCE
 from .scope import Crew
 from .values import ListEntry, TimestampedStorageGeneration
 
+# Of a large file, ten parts are in flight and one more is made ready.
+_PARTS_UPLOADED = IN_FLIGHT + 1
+
 # Gives the turn to hash a piece of a file.
 _Turn = Callable[[], AbstractContextManager[None]]
 # What came of one key: its generation, if it is another by now; whether it was left alone.
@@ -377,7 +380,7 @@ def _upload_weight(job: _Upload) -> int:
     """Bytes in memory."""
     if job.size <= LARGE_VALUE:
         return job.size
-    return IN_FLIGHT * max(UPLOADED_AT_ONCE, job.size // MAX_PARTS)
+    return _PARTS_UPLOADED * max(UPLOADED_AT_ONCE, job.size // MAX_PARTS)
 
 
 def _download_weight(job: _Download) -> int:

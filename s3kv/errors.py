@@ -298,9 +298,10 @@ class DataLoss(S3KVError):
 
 
 class Changed(S3KVError):
-    """The object was replaced while its parts were being read; or a file while it was uploaded.
+    """The object was replaced while it was read or copied in parts; or a file while it was uploaded.
 
-    Reads begin again by themselves; this comes when it happens again and again.
+    Reads and copies begin again by themselves, several ranges aside; this comes when it happens again and
+    again.
 
     Example:
         >>> from s3kv.testing import Answer
@@ -375,7 +376,7 @@ class DeadlineExceeded(S3KVError, TimeoutError):
 
 
 class StoreClosed(S3KVError, ValueError):
-    """The store was closed with ``close()``; open a new one.
+    """The store was closed with ``close()``: open a new one. Or the interpreter exits, or has forked.
 
     Example:
         >>> store.close()

@@ -54,7 +54,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
     """The options that the arguments of a command give.
 
     Attributes of the result are those of the command, and: ``function``, what carries it out, as
-    ``.module:name``; ``members``, the spec's members; ``timeout``, ``json``, ``verbose``.
+    ``.module:name``; ``members``, the spec's members; ``timeout``, ``json``, ``verbose``, ``progress``.
 
     Raises:
         SystemExit: help or the version was asked for and shown, or something is wrong and was said.

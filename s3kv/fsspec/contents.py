@@ -184,11 +184,11 @@ class Contents(Listing):
             return [_told(error, path)] * len(spans)
 
     def head(self, path: Any, size: int = 1024) -> bytes:
-        """The first bytes of an object."""
+        """The first bytes of an object, 1,024 by default."""
         return self.cat_file(path, 0, size)
 
     def tail(self, path: Any, size: int = 1024) -> bytes:
-        """The last bytes of an object."""
+        """The last bytes of an object, 1,024 by default."""
         return self.cat_file(path, -size) if size else b""
 
     # ---------------------------------------------------------------- writing

@@ -44,7 +44,8 @@ class FaultProxy:
         remember: How many of the latest requests :attr:`requests` has. Default 10,000.
 
     Raises:
-        ValueError: the upstream is none of these.
+        TypeError, ValueError: the upstream is none of these, or ``remember`` no number of requests.
+        S3KVError: the proxy is running already, or is asked for what it has only while it runs.
 
     Example:
         >>> from s3kv.testing import Answer, CutBody, FaultProxy, LocalServer

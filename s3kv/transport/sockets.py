@@ -139,7 +139,6 @@ class SocketTransport:
             return self._context
 
     def close(self) -> None:
-        """Close idle connections now, and those in use as soon as their exchange is over."""
         self._pool.close()
 
     def after_fork(self) -> None:

@@ -244,7 +244,7 @@ class TransportError(S3KVError, ConnectionError):
         reason: ``"connect"`` (no connection could be opened), ``"tls"`` (the certificate or the
             handshake was refused), ``"proxy"``, ``"stale"`` (a kept-alive connection was dead),
             ``"timeout"``, ``"closed"`` (the peer closed it before answering) or ``"short"`` (the
-            peer closed it in the middle of an answer).
+            peer closed it in the middle of an answer) (str).
         sent: Whether the store may have received the request (bool).
 
     Example:

@@ -65,10 +65,10 @@ class Histogram:
     """How many values there were of which size.
 
     Attributes:
-        count: How many values.
-        sum: Their sum.
+        count: How many values (int).
+        sum: Their sum (float).
         buckets: How many of them were at most each of :data:`BOUNDS`, and over the one before it; the last
-            is for those over the last bound.
+            is for those over the last bound (tuple of int).
 
     Example:
         >>> store["a.txt"] = b"hello"
@@ -101,7 +101,8 @@ class Histogram:
             share: From 0 to 1.
 
         Returns:
-            The least of :data:`BOUNDS` that will do; infinite where none does, 0 if there are no values.
+            The least of :data:`BOUNDS` that will do (float); infinite where none does, 0 if there are no
+            values.
 
         Example:
             >>> store["a.txt"] = b"hello"

@@ -34,6 +34,9 @@ class Scope(Core):
     """The same opened bucket, for operations that are to be stopped together, and no others with them.
 
     Mutable state: as the core's; ``_calls``, ``_batches`` and ``closed`` are its own.
+
+    Attributes:
+        whole: The core.
     """
 
     def __init__(self, core: Core) -> None:

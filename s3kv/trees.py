@@ -128,7 +128,7 @@ class Trees(Files, Batches):
             changed_only: Leave alone what the store has already: an object of the same key and size whose
                 ETag is the MD5 of the file, or, if it was uploaded in parts, what follows from their MD5s.
                 Where the ETag does not tell, the file is uploaded. Default True; with False nothing is
-                listed.
+                listed for that.
             delete: When all files have been uploaded without an error, delete the objects under the prefix
                 that are no files of the folder. Default False.
             dry_run: Change nothing, only find out what would be done. Default False.

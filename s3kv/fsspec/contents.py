@@ -254,7 +254,7 @@ class Contents(Listing):
 
         Args:
             path: The object; or a dict from paths to bytes.
-            value: The bytes, if it is one object.
+            value: The bytes, if it is one object. Default None: ``path`` has them.
             **options: As for :meth:`pipe_file`.
         """
         if not isinstance(path, dict):

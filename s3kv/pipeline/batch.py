@@ -234,7 +234,7 @@ class Batch(Generic[T]):
         return going
 
     def _fill(self) -> None:
-        """Begin what there is room for; an item that is slow to come keeps no outcome back."""
+        """Begin what there is room for; where items are slow to come, an outcome waits for one at most."""
         executor = self._executor
         announced = 0.0
         until = monotonic() + _FILLING

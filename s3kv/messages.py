@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str], ...]
 Body = bytes | bytearray | memoryview
 
-# Error documents and listings are small; a body that goes on past this is no S3 answer.
-MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-MAX_ERROR_BYTES = 256 * 1024
 # The largest object that S3 can hold, 10,000 parts of 5 GiB; what announces more is no object.
 MAX_OBJECT_BYTES = 10_000 * 5 * 1024**3
 

@@ -187,7 +187,7 @@ class Batches(Listings, Writing, Reading):
             try:
                 again: Found | Missing = self._complete(name, full, found, started, [])
             except (Replaced, Unsplittable):
-                again = self._read_object(name, full, WHOLE, started=started)
+                again = self._read_object(name, full, WHOLE, since=started)
         except Exception as error:
             errors[name] = error
             return None

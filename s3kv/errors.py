@@ -318,7 +318,8 @@ class Changed(S3KVError):
 class OutcomeUnknown(S3KVError):
     """The answer to a write was lost, and whether the write took effect cannot be known.
 
-    Only conditional writes, deletions and copies raise it, after they have tried to find out.
+    Only writes and deletions under a condition, copies, and what is written in parts raise it, after they
+    have tried to find out.
 
     Example:
         >>> try:

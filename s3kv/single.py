@@ -195,7 +195,8 @@ class SingleKey(Writing, Reading):
 
         Raises:
             ConditionFailed: the condition does not hold; nothing was written.
-            OutcomeUnknown: an answer was lost, and whether a conditional write was done cannot be known.
+            OutcomeUnknown: an answer was lost, and whether a write under a condition, or in parts, was done
+                cannot be known.
             TypeError: the value is neither bytes-like nor a binary file.
             ValueError: larger than 48.8 TiB, both conditions, a generation that cannot be one, or a header
                 that cannot carry the content type or metadata as they are.

@@ -51,6 +51,7 @@ class Copies(Handle):
             ConditionFailed: there is an object with the key ``dst``; nothing was copied.
             OutcomeUnknown: an answer was lost, and whether the copy was made cannot be known.
             Changed: the source was replaced again and again while it was copied.
+            SpecError: the endpoint names the bucket, but not so that its name can be told.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
 
         Example:

@@ -284,7 +284,7 @@ class MalformedResponse(S3KVError):
 
 
 class DataLoss(S3KVError):
-    """A checksum or a length does not match the bytes received.
+    """A checksum does not match the bytes received.
 
     Example:
         >>> from s3kv.testing import Answer

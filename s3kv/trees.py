@@ -139,7 +139,8 @@ class Trees(Files, Batches):
 
         Raises:
             BatchError: some files failed; the others were uploaded, and nothing was deleted. ``errors`` has
-                why, by key; ``results`` the generations of what was uploaded (None in a dry run).
+                why, by key; ``results`` the generations of what was uploaded (None in a dry run). Or, after
+                all uploads, some deletions failed: ``errors`` has why.
             OSError: the folder cannot be read.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: the listing failed; see
                 :mod:`s3kv.errors`.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import add
 
 from . import forksafe
+from .weak import living
 
 #: What the names of TensorStore's own metrics begin with.
 PREFIX = "/tensorstore/kvstore/s3/"
@@ -322,7 +323,7 @@ def process_metrics() -> Metrics:
         >>> process_metrics()["bytes_read"] >= 0
         True
     """
-    recorders = list(_recorders)
+    recorders = living(_recorders)
     with _lock:
         for recorder in recorders:
             recorder._add_up()

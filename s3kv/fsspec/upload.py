@@ -29,6 +29,7 @@ from ..pipeline.operation import Operation
 from ..single import demanded
 from ..store import Store
 from ..values import StorageGeneration, TimestampedStorageGeneration
+from ..weak import living
 
 # Seconds that a part may take if the store has no timeout.
 _FOREVER = 1e9
@@ -186,7 +187,7 @@ class Upload:
 @atexit.register
 def _abort_what_is_left() -> None:
     """Have the stores forget, before the interpreter ends, what nobody has completed."""
-    tasks = [upload._begin_to_abort(_ABORT_SOON) for upload in list(_begun)]
+    tasks = [upload._begin_to_abort(_ABORT_SOON) for upload in living(_begun)]
     until = monotonic() + _ABORT_SOON
     for task in tasks:
         if task is not None:

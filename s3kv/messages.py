@@ -24,7 +24,8 @@ class Settings(NamedTuple):
     """How a transport treats its connections.
 
     Attributes:
-        connect_timeout: Seconds that opening a connection may take, TLS included; default 10.
+        connect_timeout: Seconds that connecting may take, and again the handshakes of a proxy and of TLS;
+            default 10.
         read_timeout: Seconds that a peer may stay silent in an exchange; default 60.
         max_idle: Connections kept open per origin while nobody uses them; default 256.
         user_agent: Value of the User-Agent header.

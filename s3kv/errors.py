@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-_FIELDS = (
+# What an error tells besides its message, in the order of ``str(error)``.
+FIELDS = (
     "operation",
     "key",
     "status",
@@ -84,7 +85,7 @@ class S3KVError(Exception):
 
     def __str__(self) -> str:
         facts = []
-        for name in _FIELDS:
+        for name in FIELDS:
             value = getattr(self, name)
             if value is None:
                 continue

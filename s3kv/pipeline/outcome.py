@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ..call import Call
 from ..errors import (
+    FIELDS,
     BucketNotFound,
     ConditionFailed,
     DeadlineExceeded,
@@ -77,16 +78,7 @@ def retold(kind: type[E], message: str, last: S3KVError, **facts: Any) -> E:
     Args:
         **facts: What is to be said differently, as the exception's own keywords.
     """
-    known = {
-        "operation": last.operation,
-        "key": last.key,
-        "status": last.status,
-        "code": last.code,
-        "request_id": last.request_id,
-        "host_id": last.host_id,
-        "attempts": last.attempts,
-        "elapsed": last.elapsed,
-    }
+    known = {name: getattr(last, name) for name in FIELDS}
     return kind(message, **{**known, **facts})
 
 

@@ -51,6 +51,7 @@ class Copies(Handle):
             ConditionFailed: there is an object with the key ``dst``; nothing was copied.
             OutcomeUnknown: an answer was lost, and whether the copy was made cannot be known.
             Changed: the source was replaced again and again while it was copied.
+            SpecError: the endpoint names the bucket, but not so that its name can be told.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
 
         Example:
@@ -92,7 +93,7 @@ class Copies(Handle):
                 return TimestampedStorageGeneration(StorageGeneration(etag), time)
             seen = etag
             try:
-                outcome = self._copy(target, origin, source, headers, etag, condition)
+                outcome = self._copy(target, origin, source_name, source, headers, etag, condition)
             except ConditionFailed as error:
                 outcome = Refused(error, time)
             except KeyNotFound as error:
@@ -116,6 +117,7 @@ class Copies(Handle):
         self,
         target: Target,
         origin: Handle,
+        source_name: str,
         source: str,
         headers: Mapping[str, str],
         etag: str,
@@ -134,7 +136,7 @@ class Copies(Handle):
             raise MalformedResponse(
                 "the store tells no ETag of the object, so parts of two versions could not be told apart",
                 operation="HeadObject",
-                key=target.name,
+                key=source_name,
             )
 
         def arguments(part: tuple[int, int]) -> tuple[Pairs]:
@@ -142,12 +144,12 @@ class Copies(Handle):
 
         def check() -> None:
             # Some stores copy parts of whatever version there is.
-            now = origin._run(head_object, target.name, source, since=target.started)
+            now = origin._run(head_object, source_name, source, since=target.started)
             if isinstance(now, Missing) or quoted(now.get("etag", "")) != etag:
                 raise ConditionFailed(
                     "the source was replaced while it was copied",
                     operation="UploadPartCopy",
-                    key=target.name,
+                    key=source_name,
                     status=412,
                 )
 

@@ -70,6 +70,8 @@ class Core:
         spec: What to open; its path is left to the stores.
         context: Where the resources are that the spec refers to.
         session: A ``requests.Session`` to send through, or None for the built-in transport.
+
+    The other arguments stand in for what is made of these by default, for tests.
     """
 
     def __init__(

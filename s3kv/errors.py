@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
-_FIELDS = (
+# What an error tells besides its message, in the order of ``str(error)``.
+FIELDS = (
     "operation",
     "key",
     "status",
@@ -84,7 +85,7 @@ class S3KVError(Exception):
 
     def __str__(self) -> str:
         facts = []
-        for name in _FIELDS:
+        for name in FIELDS:
             value = getattr(self, name)
             if value is None:
                 continue
@@ -244,7 +245,7 @@ class TransportError(S3KVError, ConnectionError):
         reason: ``"connect"`` (no connection could be opened), ``"tls"`` (the certificate or the
             handshake was refused), ``"proxy"``, ``"stale"`` (a kept-alive connection was dead),
             ``"timeout"``, ``"closed"`` (the peer closed it before answering) or ``"short"`` (the
-            peer closed it in the middle of an answer).
+            peer closed it in the middle of an answer) (str).
         sent: Whether the store may have received the request (bool).
 
     Example:
@@ -284,7 +285,7 @@ class MalformedResponse(S3KVError):
 
 
 class DataLoss(S3KVError):
-    """A checksum or a length does not match the bytes received.
+    """A checksum does not match the bytes received.
 
     Example:
         >>> from s3kv.testing import Answer
@@ -298,9 +299,10 @@ class DataLoss(S3KVError):
 
 
 class Changed(S3KVError):
-    """The object was replaced while its parts were being read; or a file while it was uploaded.
+    """The object was replaced while it was read or copied in parts; or a file while it was uploaded.
 
-    Reads begin again by themselves; this comes when it happens again and again.
+    Reads and copies begin again by themselves, several ranges aside; this comes when it happens again and
+    again.
 
     Example:
         >>> from s3kv.testing import Answer
@@ -317,7 +319,8 @@ class Changed(S3KVError):
 class OutcomeUnknown(S3KVError):
     """The answer to a write was lost, and whether the write took effect cannot be known.
 
-    Only conditional writes, deletions and copies raise it, after they have tried to find out.
+    Only writes and deletions under a condition, copies, and what is written in parts raise it, after they
+    have tried to find out.
 
     Example:
         >>> try:
@@ -375,7 +378,7 @@ class DeadlineExceeded(S3KVError, TimeoutError):
 
 
 class StoreClosed(S3KVError, ValueError):
-    """The store was closed with ``close()``; open a new one.
+    """The store was closed with ``close()``: open a new one. Or the interpreter exits, or has forked.
 
     Example:
         >>> store.close()

@@ -35,9 +35,9 @@ DEFAULT_CONCURRENCY = 32
 # Seconds a worker waits for more before it goes back to the ThreadPoolExecutor. Short, because the
 # interpreter waits for it at exit; long enough that steady traffic never submits.
 _LINGER = 0.05
-# Seconds past its deadline after which a task is abandoned; its worker knows the details, and
-# normally reports them first.
-_GRACE = 0.1
+# Seconds past its deadline after which whoever waits for an operation gives it up. Normally it ends by
+# itself first, with an error that tells more.
+GRACE = 0.1
 # Seconds for which a wait may go without a look at signals: one that comes just before the system call is
 # seen, but does not end it.
 LISTEN = 0.25
@@ -178,8 +178,8 @@ class RequestExecutor:
     ``permits``, one for each task that may yet run (a task that pauses gives its own back); ``_idle``,
     parked workers, last in first out. All are deques, changed by single steps of the interpreter, as are
     the sets ``_running``, the tasks that have a worker of their own, and ``_parked``, those that wait for
-    something that another thread does. ``_workers``, how many threads run
-    the loop, and ``_pool`` are guarded by ``_lock``; ``_leading`` is held by the worker that leads.
+    something that another thread does. ``_workers``, how many threads run the loop, and ``_pool`` are
+    guarded by ``_lock``; ``_leading`` is held by the worker that leads.
 
     Nothing is left behind, because everyone announces before looking: a caller queues its task and
     then looks whether somebody leads; a leader says that it stops and then looks at the queue; a worker
@@ -235,14 +235,8 @@ class RequestExecutor:
             if call.deadline is None:
                 while not task.done.acquire(True, LISTEN):
                     pass
-            elif not _wait_until(task.done, call.deadline + _GRACE):
-                raise DeadlineExceeded(
-                    "the store's timeout passed before the operation was done",
-                    operation=call.operation or None,
-                    key=call.key,
-                    attempts=call.attempts,
-                    elapsed=monotonic() - call.started,
-                )
+            elif not _wait_until(task.done, call.deadline + GRACE):
+                raise overdue(call)
         except BaseException:
             call.cancel()
             raise
@@ -447,6 +441,17 @@ class RequestExecutor:
             f"<RequestExecutor {self.limit - len(self.permits)} of {self.limit} running, "
             f"{len(self.queue)} waiting, {self._workers} workers>"
         )
+
+
+def overdue(call: Call) -> DeadlineExceeded:
+    """The error for an operation that should have ended by itself at its deadline, and has not."""
+    return DeadlineExceeded(
+        "the store's timeout passed before the operation was done",
+        operation=call.operation or None,
+        key=call.key,
+        attempts=call.attempts,
+        elapsed=monotonic() - call.started,
+    )
 
 
 def _wait_until(lock: threading.Lock, until: float) -> bool:

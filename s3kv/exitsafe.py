@@ -13,6 +13,8 @@ import weakref
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .weak import living
+
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
@@ -74,7 +76,7 @@ def _arm() -> None:
 
 def _at_exit() -> None:
     callers = {thread.ident for thread in threading.enumerate() if not thread.daemon}
-    for thing in list(_registered):
+    for thing in living(_registered):
         thing.keep_only(callers)
     try:
         _wait_for_promises()
@@ -89,7 +91,7 @@ def _wait_for_promises() -> None:
         from concurrent.futures import wait
 
         wait(promised, timeout=_LOOK)
-        now = (len(promised), [thing.moved() for thing in list(_registered)])
+        now = (len(promised), [thing.moved() for thing in living(_registered)])
         if now != progress:
             progress, since = now, monotonic()
         elif monotonic() - since > (_WRITES if any(promised.values()) else _READS):
@@ -98,7 +100,7 @@ def _wait_for_promises() -> None:
 
 
 def _promised() -> dict[Future[Any], bool]:
-    return {future: writes for thing in list(_promising) for future, writes in thing.promised().items()}
+    return {future: writes for thing in living(_promising) for future, writes in thing.promised().items()}
 
 
 def _give_up(why: str) -> None:
@@ -106,7 +108,7 @@ def _give_up(why: str) -> None:
     promised = _promised()
     for future in promised:
         future.cancel()
-    for thing in list(_registered):
+    for thing in living(_registered):
         thing.give_up(why)
     lost = sum(promised.values())
     if lost:

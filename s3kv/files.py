@@ -147,6 +147,7 @@ class Files(Writing, Reading):
         Raises:
             KeyNotFound: no object has the key.
             OSError: the file cannot be written.
+            ValueError: there is something at ``path`` that is no file.
             DataLoss: the checksum does not match.
             Changed: the object was replaced again and again while it was read.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: see :mod:`s3kv.errors`.
@@ -239,6 +240,8 @@ class Files(Writing, Reading):
                 running.update(part)
                 arriving.write(part, place)
                 bar.step(len(part), 0)
+                # Not to be held while the next is begun.
+                del part
         try:
             running.check()
         except DataLoss as error:

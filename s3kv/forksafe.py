@@ -12,6 +12,8 @@ import threading
 import weakref
 from typing import Protocol
 
+from .weak import living
+
 
 class ForkAware(Protocol):
     """Something that must forget threads and sockets in a forked child."""
@@ -38,7 +40,7 @@ def register(thing: ForkAware) -> None:
 def _after_fork() -> None:
     global importing
     importing = threading.RLock()
-    for thing in list(_registered):
+    for thing in living(_registered):
         # One that fails must not keep the others from starting afresh.
         with contextlib.suppress(OSError):
             thing.after_fork()

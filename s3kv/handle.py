@@ -110,7 +110,7 @@ class Handle:
 
         Raises:
             TypeError: ``seconds`` is no number.
-            ValueError: it is not positive.
+            ValueError: it is not positive, or more than 1e9.
 
         Example:
             >>> s3kv.Store("s3://my-bucket/").with_timeout(30)

@@ -9,7 +9,8 @@ from .buffers import Room
 from .byterange import parse_content_range
 from .errors import MalformedResponse, TransportError
 from .http1 import MAX_HEAD_BYTES, MAX_INTERIM, ChunkedDecoder, Head, check_start, has_body, parse_head
-from .messages import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES, MAX_OBJECT_BYTES, Response
+from .messages import MAX_OBJECT_BYTES, Response
+from .xml import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES
 
 
 class Partial(NamedTuple):

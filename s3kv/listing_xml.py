@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from .errors import MalformedResponse
-from .xml import MAX_BYTES, Listed, Page, decode_key, is_encoded, page_of, parse, parse_page
+from .xml import MAX_DOCUMENT_BYTES, Listed, Page, decode_key, is_encoded, page_of, parse, parse_page
 
 _FIRST = "<Contents>"
 _LAST = "</Contents>"
@@ -112,7 +112,7 @@ def read_page(data: bytes, *, keys_only: bool = False) -> Columns:
 
 def _read_alike(data: bytes, wanted: tuple[str, ...] = _COLUMNS) -> Columns | None:
     """The columns of a page whose entries all look alike; None if in doubt."""
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_DOCUMENT_BYTES:
         return None
     try:
         text = data.decode("utf-8")

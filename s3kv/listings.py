@@ -144,7 +144,8 @@ class Listings(Handle):
         Args:
             prefix: Relative to the store's path; default: every key.
             range: Only keys of this range, relative to the store's path; default: all.
-            start_after: Leave out keys up to and including this one, which need not be there.
+            start_after: Leave out keys up to and including this one (str, or UTF-8 bytes), which need not
+                be there. Default None: none.
             parallel: Fetch pages side by side. Default False. Stores that do not list in the order of keys,
                 such as SeaweedFS, are listed page by page all the same.
 

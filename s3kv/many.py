@@ -76,7 +76,8 @@ class Batches(Listings, Writing, Reading):
     ) -> Iterator[tuple[str, bytes]]:
         """The bytes of many objects, fetched in parallel, each as soon as it is there.
 
-        Only so many are held in memory at once as can be in flight.
+        Twice as many are held in memory at most as can be in flight; of objects of up to 64 KiB, four times
+        as many.
 
         Args:
             keys: Taken as they are needed.
@@ -188,7 +189,7 @@ class Batches(Listings, Writing, Reading):
             try:
                 again: Found | Missing = self._complete(name, full, found, started, [])
             except (Replaced, Unsplittable):
-                again = self._read_object(name, full, WHOLE, started=started)
+                again = self._read_object(name, full, WHOLE, since=started)
         except Exception as error:
             errors[name] = error
             return None

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 Pairs = tuple[tuple[str, str], ...]
 Body = bytes | bytearray | memoryview
 
-# Error documents and listings are small; a body that goes on past this is no S3 answer.
-MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-MAX_ERROR_BYTES = 256 * 1024
 # The largest object that S3 can hold, 10,000 parts of 5 GiB; what announces more is no object.
 MAX_OBJECT_BYTES = 10_000 * 5 * 1024**3
 
@@ -27,7 +24,8 @@ class Settings(NamedTuple):
     """How a transport treats its connections.
 
     Attributes:
-        connect_timeout: Seconds that opening a connection may take, TLS included; default 10.
+        connect_timeout: Seconds that connecting may take, and again the handshakes of a proxy and of TLS;
+            default 10.
         read_timeout: Seconds that a peer may stay silent in an exchange; default 60.
         max_idle: Connections kept open per origin while nobody uses them; default 256.
         user_agent: Value of the User-Agent header.

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import add
 
 from . import forksafe
+from .weak import living
 
 #: What the names of TensorStore's own metrics begin with.
 PREFIX = "/tensorstore/kvstore/s3/"
@@ -65,10 +66,10 @@ class Histogram:
     """How many values there were of which size.
 
     Attributes:
-        count: How many values.
-        sum: Their sum.
+        count: How many values (int).
+        sum: Their sum (float).
         buckets: How many of them were at most each of :data:`BOUNDS`, and over the one before it; the last
-            is for those over the last bound.
+            is for those over the last bound (tuple of int).
 
     Example:
         >>> store["a.txt"] = b"hello"
@@ -101,7 +102,8 @@ class Histogram:
             share: From 0 to 1.
 
         Returns:
-            The least of :data:`BOUNDS` that will do; infinite where none does, 0 if there are no values.
+            The least of :data:`BOUNDS` that will do (float); infinite where none does, 0 if there are no
+            values.
 
         Example:
             >>> store["a.txt"] = b"hello"
@@ -321,7 +323,7 @@ def process_metrics() -> Metrics:
         >>> process_metrics()["bytes_read"] >= 0
         True
     """
-    recorders = list(_recorders)
+    recorders = living(_recorders)
     with _lock:
         for recorder in recorders:
             recorder._add_up()

@@ -50,14 +50,6 @@ class Pending(Generic[T]):
                 return
         watcher()
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait in this thread; False when ``timeout`` seconds were not enough."""
-        # No event, whose lock Ctrl-C could leave with nobody.
-        over = threading.Lock()
-        over.acquire()
-        self.watch(over.release)
-        return over.acquire(True, -1 if timeout is None else timeout)
-
     def result(self) -> T:
         """The result, or the error raised; to be asked for once it is settled."""
         if self._error is not None:

@@ -107,7 +107,7 @@ class Ranges(Reading):
             stop = max(wanted[position].stop or 0 for position in filled)
             span = ByteRange(min(wanted[position].start for position in filled), stop)
         try:
-            found = self._read_object(name, full, span, started=started)
+            found = self._read_object(name, full, span, since=started)
             if isinstance(found, Missing):
                 raise found.error
             size = span.start + len(found.value)

@@ -45,19 +45,18 @@ class Reading(Handle):
         wanted: ByteRange,
         into: memoryview | None = None,
         *,
-        started: float | None = None,
+        since: float | None = None,
     ) -> Found | Missing:
         """All of the bytes asked for.
 
         Args:
             into: Where to put them; default: into new memory.
-            started: Monotonic time from which the store's timeout counts; default: now.
+            since: Monotonic time from which the store's timeout counts; default: now.
 
         Raises:
             Changed: the object was replaced again and again while it was read.
         """
-        if started is None:
-            started = self._core.clock.monotonic()
+        started = self._core.clock.monotonic() if since is None else since
         cut = PART_BYTES
         cause: BaseException | None = None
         stale: list[Entry[Any]] = []

@@ -34,6 +34,9 @@ class Scope(Core):
     """The same opened bucket, for operations that are to be stopped together, and no others with them.
 
     Mutable state: as the core's; ``_calls``, ``_batches`` and ``closed`` are its own.
+
+    Attributes:
+        whole: The core.
     """
 
     def __init__(self, core: Core) -> None:
@@ -130,7 +133,7 @@ class Crew(Generic[H]):
                     with Whole():
                         future.add_done_callback(done.put)
                     held += _next(rest)
-                future = _take(done)
+                future = take(done)
                 item, weight = waiting.pop(future)
                 in_memory -= weight
                 self.check()
@@ -165,8 +168,8 @@ def _next(rest: Iterator[Item]) -> Iterator[Item]:
         return
 
 
-def _take(done: SimpleQueue[Future[Any]]) -> Future[Any]:
-    """The next that is done; a signal is seen while there is none."""
+def take(done: SimpleQueue[Future[Any]]) -> Future[Any]:
+    """The next of futures that are done; a signal is seen while there is none."""
     from queue import Empty
 
     while True:

@@ -54,7 +54,8 @@ class SingleKey(Writing, Reading):
             key: The key.
             default: What to return when no object has the key; by default ``KeyNotFound`` is raised.
             byte_range: A slice without a step: ``slice(0, 100)``, ``slice(100, None)``, or
-                ``slice(-100, None)`` for the last 100 bytes. It must be wholly inside the object.
+                ``slice(-100, None)`` for the last 100 bytes. It must be wholly inside the object. Default
+                None: all of it.
 
         Returns:
             The bytes asked for, all of them.
@@ -187,14 +188,15 @@ class SingleKey(Writing, Reading):
             if_absent: Write only if no object has the key. Default False.
             content_type: The media type to store; default: the store's own default.
             metadata: Names and values to store with the object: printable ASCII, names regardless of
-                case, 2 KB in all.
+                case, 2 KB in all. Default None: none.
 
         Returns:
             The new object's generation, and the time before the request was sent.
 
         Raises:
             ConditionFailed: the condition does not hold; nothing was written.
-            OutcomeUnknown: an answer was lost, and whether a conditional write was done cannot be known.
+            OutcomeUnknown: an answer was lost, and whether a write under a condition, or in parts, was done
+                cannot be known.
             TypeError: the value is neither bytes-like nor a binary file.
             ValueError: larger than 48.8 TiB, both conditions, a generation that cannot be one, or a header
                 that cannot carry the content type or metadata as they are.

@@ -179,7 +179,7 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
         """Write many objects in parallel; see :meth:`put_many`.
 
         Args:
-            other: A mapping, or an iterable of (key, value) pairs.
+            other: A mapping, or an iterable of (key, value) pairs. Default: none.
             **more: More of them.
 
         Raises:
@@ -299,13 +299,13 @@ class Store(SingleKey, Ranges, Copies, Trees, MutableMapping[str, bytes]):
 
         Args:
             key: The key.
-            default: A value as for :meth:`put`.
+            default: A value as for :meth:`put`, needed where there is no object.
 
         Returns:
             The bytes that are there now.
 
         Raises:
-            OutcomeUnknown, PermissionDenied, …: as for :meth:`put`.
+            TypeError, OutcomeUnknown, PermissionDenied, …: as for :meth:`put`.
 
         Example:
             >>> store.setdefault("owner", b"me"), store.setdefault("owner", b"you")

@@ -27,6 +27,9 @@ from .reading import PART_BYTES as DOWNLOADED_AT_ONCE
 from .scope import Crew
 from .values import ListEntry, TimestampedStorageGeneration
 
+# Of a large file, ten parts are in flight and one more is made ready.
+_PARTS_UPLOADED = IN_FLIGHT + 1
+
 # Gives the turn to hash a piece of a file.
 _Turn = Callable[[], AbstractContextManager[None]]
 # What came of one key: its generation, if it is another by now; whether it was left alone.
@@ -125,7 +128,7 @@ class Trees(Files, Batches):
             changed_only: Leave alone what the store has already: an object of the same key and size whose
                 ETag is the MD5 of the file, or, if it was uploaded in parts, what follows from their MD5s.
                 Where the ETag does not tell, the file is uploaded. Default True; with False nothing is
-                listed.
+                listed for that.
             delete: When all files have been uploaded without an error, delete the objects under the prefix
                 that are no files of the folder. Default False.
             dry_run: Change nothing, only find out what would be done. Default False.
@@ -136,7 +139,8 @@ class Trees(Files, Batches):
 
         Raises:
             BatchError: some files failed; the others were uploaded, and nothing was deleted. ``errors`` has
-                why, by key; ``results`` the generations of what was uploaded (None in a dry run).
+                why, by key; ``results`` the generations of what was uploaded (None in a dry run). Or, after
+                all uploads, some deletions failed: ``errors`` has why.
             OSError: the folder cannot be read.
             PermissionDenied, BucketNotFound, RetriesExhausted, …: the listing failed; see
                 :mod:`s3kv.errors`.
@@ -377,7 +381,7 @@ def _upload_weight(job: _Upload) -> int:
     """Bytes in memory."""
     if job.size <= LARGE_VALUE:
         return job.size
-    return IN_FLIGHT * max(UPLOADED_AT_ONCE, job.size // MAX_PARTS)
+    return _PARTS_UPLOADED * max(UPLOADED_AT_ONCE, job.size // MAX_PARTS)
 
 
 def _download_weight(job: _Download) -> int:

@@ -83,7 +83,7 @@ class ReadResult(NamedTuple):
     Attributes:
         state: ``"value"``, ``"missing"`` or ``"unspecified"`` (a condition did not hold).
         value: The bytes read; ``b""`` unless ``state`` is ``"value"``.
-        stamp: The generation that was seen, and when.
+        stamp: The generation that was seen, and when (a :class:`TimestampedStorageGeneration`).
 
     Example:
         >>> store["a.txt"] = b"hello"

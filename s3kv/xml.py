@@ -15,7 +15,8 @@ from .errors import MalformedResponse
 MAX_DEPTH = 16
 # More than there are in a page of 1,000 entries, by far.
 MAX_ELEMENTS = 500_000
-MAX_BYTES = 64 * 1024 * 1024
+# Listings and error documents are small; what goes on past this is no S3 answer.
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 256 * 1024
 
 _SPACE = b" \t\r\n"
@@ -87,7 +88,7 @@ class _TreeBuilder:
         raise _Refused("a document type or entity declaration is not allowed")
 
 
-def parse(data: bytes, *, limit: int = MAX_BYTES) -> Element:
+def parse(data: bytes, *, limit: int = MAX_DOCUMENT_BYTES) -> Element:
     """The root element of an XML document.
 
     Raises:

@@ -32,7 +32,7 @@ exit status: 0 done, 1 not found or a condition did not hold, 2 wrong usage, 3 n
 
 
 class _Parser(ArgumentParser):
-    """Says in one line what is wrong, and repeats no arguments: there could be a secret in them."""
+    """Says in one line what is wrong, and repeats nothing that it does not know: it could be a secret."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=RawDescriptionHelpFormatter, **options)
@@ -54,7 +54,7 @@ def parse(arguments: Sequence[str]) -> Namespace:
     """The options that the arguments of a command give.
 
     Attributes of the result are those of the command, and: ``function``, what carries it out, as
-    ``.module:name``; ``members``, the spec's members; ``timeout``, ``json``, ``verbose``.
+    ``.module:name``; ``members``, the spec's members; ``timeout``, ``json``, ``verbose``, ``progress``.
 
     Raises:
         SystemExit: help or the version was asked for and shown, or something is wrong and was said.
@@ -123,7 +123,7 @@ def _add_looking(command: Any) -> None:
     presign = command("presign URL", ".looking:presign", "Make a URL with which anybody may use an object")
     presign.add_argument("url", metavar="URL")
     presign.add_argument(
-        "--expires", type=int, default=3600, metavar="SECONDS", help="1 to 604800; default 3600"
+        "--expires", type=_positive_int, default=3600, metavar="SECONDS", help="1 to 604800; default 3600"
     )
     presign.add_argument(
         "--method", choices=("GET", "HEAD", "PUT", "DELETE"), default="GET", help="default GET"

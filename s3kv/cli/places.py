@@ -100,7 +100,14 @@ class Places:
         return place
 
     def find_target(self, url: str, name: str) -> Place:
-        """As :meth:`find`, where something is to be written: in a folder, under its own name."""
+        """As :meth:`find`, where something is to be written: in a folder, under its own name.
+
+        Args:
+            name: What it is called; empty where nobody knows.
+
+        Raises:
+            UsageError: the URL is that of a folder, and there is no name.
+        """
         place = self.find(url)
         if not place.key or place.key.endswith("/"):
             if not name:

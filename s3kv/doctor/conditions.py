@@ -22,6 +22,9 @@ _NOT_ATOMIC = (
     "s3kv then looks at the object first, so one writer is safe; but of two at the same moment both may "
     "win: do not let several writers change a key"
 )
+_USE_THE_HEADERS = (
+    "leave use_conditional_write out, unless the store refuses conditions (doctor(write=True) tells)"
+)
 _DECIDED = {
     Deciding.HEADERS: "the store alone decides",
     Deciding.BOTH: "the object is looked at first, then the store decides",
@@ -56,7 +59,7 @@ def expect_conditions(probe: Probe, advice: str) -> Check:
     deciding = probe.core.deciding
     how = _DECIDED[deciding]
     if deciding is Deciding.LOOK:
-        return Check(SUMMARY, "warning", how, _use_the_headers(probe))
+        return Check(SUMMARY, "warning", how, _USE_THE_HEADERS)
     if deciding is Deciding.HEADERS and probe.core._place.aws:
         return Check(SUMMARY, "ok", f"{how}, as Amazon S3 does")
     return Check(SUMMARY, "warning", f"{how}; whether it can was not tried", advice)
@@ -133,7 +136,7 @@ def _sum_up(probe: Probe, found: list[Check]) -> Check:
         )
     if deciding is Deciding.LOOK:
         return Check(
-            SUMMARY, "warning", f"{how}; the store itself honours the conditions", _use_the_headers(probe)
+            SUMMARY, "warning", f"{how}; the store itself honours the conditions", _USE_THE_HEADERS
         )
     advice = ""
     if deciding is Deciding.BOTH:
@@ -145,7 +148,3 @@ def _not_atomic(probe: Probe) -> str:
     """What to do about a store that does not decide on conditions."""
     trusted = probe.core.deciding is Deciding.HEADERS
     return f"open it without use_conditional_write: {_NOT_ATOMIC}" if trusted else _NOT_ATOMIC
-
-
-def _use_the_headers(probe: Probe) -> str:
-    return "leave use_conditional_write out, unless the store refuses conditions (doctor(write=True) tells)"

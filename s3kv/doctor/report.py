@@ -55,7 +55,7 @@ class Report(tuple[Check, ...]):
             for check in self:
                 if check.name == name:
                     return check
-            raise KeyError(name)
+            raise KeyError(f"{name!r} is no check; there are {', '.join(check.name for check in self)}")
         return super().__getitem__(name)
 
     def to_json(self) -> list[dict[str, str]]:

@@ -184,11 +184,11 @@ class Contents(Listing):
             return [_told(error, path)] * len(spans)
 
     def head(self, path: Any, size: int = 1024) -> bytes:
-        """The first bytes of an object."""
+        """The first bytes of an object, 1,024 by default."""
         return self.cat_file(path, 0, size)
 
     def tail(self, path: Any, size: int = 1024) -> bytes:
-        """The last bytes of an object."""
+        """The last bytes of an object, 1,024 by default."""
         return self.cat_file(path, -size) if size else b""
 
     # ---------------------------------------------------------------- writing
@@ -254,7 +254,7 @@ class Contents(Listing):
 
         Args:
             path: The object; or a dict from paths to bytes.
-            value: The bytes, if it is one object.
+            value: The bytes, if it is one object. Default None: ``path`` has them.
             **options: As for :meth:`pipe_file`.
         """
         if not isinstance(path, dict):

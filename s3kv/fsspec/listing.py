@@ -180,13 +180,13 @@ class Listing(Base):
         if found is None:
             changes = self._changes
             with os_errors(path):
-                found = self._list(store, place, path)
+                found = self._list(store, place)
             # Not an object by itself, and not what may be out of date already.
             if changes == self._changes and not (len(found) == 1 and found[0]["name"] == path):
                 self.dircache[path] = found
         return [dict(info) for info in found] if detail else [info["name"] for info in found]
 
-    def _list(self, store: Store, place: Place, path: str) -> list[Info]:
+    def _list(self, store: Store, place: Place) -> list[Info]:
         level = _level(store, place.below)
         if place.key and not level.entries and not level.folders:
             return [_file_of(place.bucket, store.stat(place.key))]

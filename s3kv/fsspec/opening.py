@@ -39,7 +39,7 @@ class Opening(Contents):
                 or ``"t"``, or neither, for text. Default ``"rb"``.
             block_size: Bytes that the cache reads ahead, 5 MiB by default; or the length of parts written,
                 at least, and by default, 8 MiB.
-            cache_options: Options of the cache.
+            cache_options: Options of the cache. Default None: none.
             compression: A name of one of fsspec's compressions, or ``"infer"`` to go by the path. Default
                 None: none.
             **options: For text, ``encoding``, ``errors`` and ``newline``; to read, ``cache_type`` (a name

@@ -8,6 +8,7 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from ..scope import take
 from ..signals import Whole
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ def run_all(
                     future.add_done_callback(done.put)
             if not waiting:
                 return
-            future = done.get()
+            future = take(done)
             ended(waiting.pop(future), future)
     except BaseException as error:
         left = [future for future in waiting if not future.cancel()]

@@ -44,7 +44,7 @@ class Transfers(Removing):
             rpath: The object.
             lpath: The file; or one that is open, to be written to.
             callback: An ``fsspec.callbacks.Callback``, told of the bytes.
-            outfile: A file that is open, to be written to in place of ``lpath``.
+            outfile: A file that is open, to be written to in place of ``lpath``. Default None: none.
 
         Raises:
             FileNotFoundError: there is neither an object nor a folder.

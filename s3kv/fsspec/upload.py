@@ -10,8 +10,7 @@ from itertools import pairwise
 from time import monotonic
 from typing import Any
 
-from ..errors import DeadlineExceeded
-from ..executor import LISTEN
+from ..executor import GRACE, LISTEN, overdue
 from ..keys import check_key
 from ..messages import Body, Pairs
 from ..operations.begin_upload import Begun, begin_upload
@@ -30,11 +29,10 @@ from ..pipeline.operation import Operation
 from ..single import demanded
 from ..store import Store
 from ..values import StorageGeneration, TimestampedStorageGeneration
+from ..weak import living
 
 # Seconds that a part may take if the store has no timeout.
 _FOREVER = 1e9
-# Seconds past its deadline after which a part is given up; normally it ends by itself first.
-_GRACE = 0.1
 # Seconds that the store has to forget an upload: when nobody waits for that, and otherwise.
 _ABORT_SOON = 2.0
 _ABORT = 10.0
@@ -174,15 +172,9 @@ class Upload:
         while not part.done.acquire(timeout=LISTEN):
             self._store._check_open(self._key)
             deadline = part.call.deadline
-            if deadline is not None and monotonic() > deadline + _GRACE:
+            if deadline is not None and monotonic() > deadline + GRACE:
                 part.call.cancel()
-                raise DeadlineExceeded(
-                    "the store's timeout passed before the part was sent",
-                    operation=part.call.operation or None,
-                    key=self._key,
-                    attempts=part.call.attempts,
-                    elapsed=monotonic() - part.call.started,
-                )
+                raise overdue(part.call)
         self._under_way.popleft()
         if part.error is not None:
             raise part.error
@@ -195,7 +187,7 @@ class Upload:
 @atexit.register
 def _abort_what_is_left() -> None:
     """Have the stores forget, before the interpreter ends, what nobody has completed."""
-    tasks = [upload._begin_to_abort(_ABORT_SOON) for upload in list(_begun)]
+    tasks = [upload._begin_to_abort(_ABORT_SOON) for upload in living(_begun)]
     until = monotonic() + _ABORT_SOON
     for task in tasks:
         if task is not None:

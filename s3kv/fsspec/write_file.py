@@ -28,10 +28,10 @@ MODES = ("wb", "xb", "ab")
 class WriteFile(io.BufferedIOBase):
     """A binary file whose bytes become an object when it is closed.
 
-    Up to 8 MiB are kept until then; more is sent in parts as it is written, ten at a time, which is what is
-    in memory. Nothing becomes visible, and the store forgets the parts, when a ``with`` block ends with an
-    exception, when a part cannot be sent, or when the file is forgotten without being closed. Belongs to
-    one thread.
+    Less than 8 MiB are kept until then; more is sent in parts as it is written, ten at a time. These and
+    the one that is being filled are in memory. Nothing becomes visible, and the store forgets the parts,
+    when a ``with`` block ends with an exception, when a part cannot be sent, or when the file is forgotten
+    without being closed. Belongs to one thread.
 
     Mutable state: ``_buffer``, the bytes of the part that is being filled, and ``_full``, how many it has;
     ``_upload``, the parts before it, None as long as there are none; ``_settled``, whether the object was

@@ -106,6 +106,7 @@ def forget_lost(
         key: The full key.
         begun: What is known of it.
         again: The store may not have acted on the last request yet: where there is nothing, look again.
+            Default False.
 
     Raises:
         S3KVError: the store refused, or did not answer.

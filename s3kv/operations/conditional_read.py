@@ -11,7 +11,7 @@ from ..errors import S3KVError
 from ..etag import required
 from ..messages import Pairs
 from ..pipeline.life import Effect, Resources
-from ..pipeline.outcome import describe
+from ..pipeline.outcome import describe_answer
 from ..values import ReadResult, StorageGeneration, TimestampedStorageGeneration
 from .conditions import NO_VALUE, UNKNOWN
 from .read import Found, Unmet, get_object
@@ -54,7 +54,7 @@ def read_if(
     try:
         generation = StorageGeneration(required(found.headers))
     except S3KVError as error:
-        raise describe(error, call, resources.clock.monotonic()) from None
+        raise describe_answer(error, found.answer, call, resources.clock.monotonic()) from None
     # Not every store honours these headers.
     if if_equal is not None and generation != if_equal:
         return ReadResult("unspecified", b"", TimestampedStorageGeneration(UNKNOWN, time))

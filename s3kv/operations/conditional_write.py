@@ -15,7 +15,7 @@ from ..errors import ConditionFailed, RetriesExhausted, S3KVError
 from ..etag import required
 from ..messages import Body, Pairs, Request, Response
 from ..pipeline.life import Effect, Resources, live
-from ..pipeline.outcome import describe, retold, service_error
+from ..pipeline.outcome import describe, describe_answer, retold, service_error
 from ..spec.deciding import Deciding
 from ..values import StorageGeneration, TimestampedStorageGeneration
 from .conditions import (
@@ -288,8 +288,6 @@ def _written(write: Write, response: Response, resources: Resources, call: Call)
     try:
         etag = write.etag(response)
     except S3KVError as error:
-        error.status = response.status
-        error.request_id = response.headers.get("x-amz-request-id")
-        raise describe(error, call, resources.clock.monotonic()) from error.__cause__
+        raise describe_answer(error, response, call, resources.clock.monotonic()) from error.__cause__
     resources.memory.found = True
     return StorageGeneration(etag)

@@ -16,7 +16,7 @@ from ..delete_xml import delete_body, parse_deleted
 from ..errors import DeadlineExceeded, MalformedResponse, RetriesExhausted, S3KVError
 from ..messages import Pause, Request, Response
 from ..pipeline.life import Effect, Resources, live
-from ..pipeline.outcome import describe, given_up, service_error
+from ..pipeline.outcome import describe_answer, given_up, service_error
 from ..retry import Verdict, classify_answer
 from .delete import delete_object
 
@@ -155,8 +155,7 @@ def _sort_out(
         if silent:
             raise MalformedResponse(f"the store does not say whether {min(silent)[:80]!r} was deleted")
     except MalformedResponse as error:
-        error.status = response.status
-        raise describe(error, call, now) from error.__cause__
+        raise describe_answer(error, response, call, now) from error.__cause__
     failures = {}
     for key, body in errors.items():
         if body.code == "NoSuchKey":

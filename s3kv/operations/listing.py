@@ -15,7 +15,7 @@ from ..etag import quoted
 from ..listing_xml import Columns, read_page
 from ..messages import Request, Response
 from ..pipeline.life import Effect, Resources, live
-from ..pipeline.outcome import describe, service_error
+from ..pipeline.outcome import describe_answer, service_error
 from ..timestamps import parse_iso_date
 from ..values import ListEntry
 
@@ -100,9 +100,7 @@ def read_listing(resources: Resources, fetched: Fetched, *, keys_only: bool = Fa
             if not key.startswith(page.prefix):
                 raise MalformedResponse(f"the listing of {page.prefix[:80]!r} has the key {key[:80]!r}")
     except S3KVError as error:
-        error.status = response.status
-        error.request_id = response.headers.get("x-amz-request-id")
-        raise describe(error, call, resources.clock.monotonic()) from error.__cause__
+        raise describe_answer(error, response, call, resources.clock.monotonic()) from error.__cause__
     memory.found = True
     if not ordered or response.headers.get("server", "").startswith(_UNORDERED):
         memory.unordered = True

@@ -16,7 +16,7 @@ from ..etag import required
 from ..messages import Body, Pairs, Request, Response
 from ..multipart_xml import complete_body, parse_completed, parse_etag, parse_upload_id
 from ..pipeline.life import Effect, Resources, live
-from ..pipeline.outcome import describe, service_error
+from ..pipeline.outcome import describe_answer, service_error
 from ..values import StorageGeneration
 from .conditional_write import Outcome, Refused, Write, write_if
 from .conditions import look
@@ -24,7 +24,6 @@ from .known_uploads import KNOWN
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 MAX_PARTS = 10_000
-MIN_PART_BYTES = 5 * 1024**2
 MAX_PART_BYTES = 5 * 1024**3
 
 # Seconds that a look at an object may take that is written already.
@@ -179,6 +178,4 @@ def _understood(
     try:
         return read(response)
     except MalformedResponse as error:
-        error.status = response.status
-        error.request_id = response.headers.get("x-amz-request-id")
-        raise describe(error, call, resources.clock.monotonic()) from error.__cause__
+        raise describe_answer(error, response, call, resources.clock.monotonic()) from error.__cause__

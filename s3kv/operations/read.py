@@ -17,7 +17,7 @@ from ..limits.copying import LARGE, CopyLimit
 from ..messages import Body, Pairs, Request, Response
 from ..pipeline.express import Kind
 from ..pipeline.life import Effect, Resources, live
-from ..pipeline.outcome import describe, service_error
+from ..pipeline.outcome import describe_answer, service_error
 from .stat import Missing, head_object
 
 _CHECKED = (("x-amz-checksum-mode", "ENABLED"),)
@@ -148,9 +148,7 @@ def get_object(
         if 200 <= status < 300:
             raise MalformedResponse(f"the store answered a GET with {status}, and part of the object")
     except (ByteRangeError, DataLoss, MalformedResponse) as fault:
-        fault.status = status
-        fault.request_id = response.headers.get("x-amz-request-id")
-        raise describe(fault, call, resources.clock.monotonic()) from fault.__cause__
+        raise describe_answer(fault, response, call, resources.clock.monotonic()) from fault.__cause__
     error = service_error(response, request, call, resources.clock.monotonic())
     if status == 404 and isinstance(error, KeyNotFound):
         return Missing(error)

@@ -16,9 +16,9 @@ from ..keys import plain
 from ..messages import Body, Pairs, Request, Response
 from ..pipeline.express import Kind
 from ..pipeline.life import Effect, Resources, live
-from ..pipeline.outcome import describe, service_error
+from ..pipeline.outcome import describe_answer, service_error
 from ..values import StorageGeneration, TimestampedStorageGeneration
-from .stat import WRITE_ID
+from .stat import METADATA, WRITE_ID
 
 # The largest object that one PUT may create.
 MAX_PUT_BYTES = 5 * 1024**3
@@ -48,7 +48,7 @@ def put_object(
         try:
             etag = required(response.headers)
         except S3KVError as error:
-            raise describe(error, call, resources.clock.monotonic()) from None
+            raise describe_answer(error, response, call, resources.clock.monotonic()) from None
         resources.memory.found = True
         return TimestampedStorageGeneration(StorageGeneration(etag), time)
     raise service_error(response, request, call, resources.clock.monotonic())
@@ -85,11 +85,13 @@ def object_headers(content_type: str | None, metadata: Mapping[str, str] | None)
             )
         if lower == WRITE_ID:
             raise ValueError(f"the metadata name {name!r} is reserved")
-        headers.append((f"x-amz-meta-{lower}", check_header(f"metadata {name!r}", value)))
+        headers.append((METADATA + lower, check_header(f"metadata {name!r}", value)))
     names = [name for name, _ in headers]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"the metadata name {name[11:]!r} is given twice: S3 ignores their case")
+            raise ValueError(
+                f"the metadata name {name.removeprefix(METADATA)!r} is given twice: S3 ignores their case"
+            )
     return tuple(headers)
 
 

@@ -16,16 +16,14 @@ from time import monotonic
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..call import Call
-from ..errors import DeadlineExceeded, StoreClosed
-from ..executor import LISTEN, RequestExecutor, identify
+from ..errors import StoreClosed
+from ..executor import GRACE, LISTEN, RequestExecutor, identify, overdue
 from ..transport.protocol import Transport
 from .driver import Timer
 from .operation import Operation, Steps
 
 T = TypeVar("T")
 
-# Seconds past its deadline after which an operation is given up; normally it ends by itself first.
-_GRACE = 0.1
 # Seconds within which operations that are ready are announced once.
 _TOGETHER = 0.0002
 # Seconds that cancelled operations may take to end, and between two looks at them.
@@ -236,7 +234,7 @@ class Batch(Generic[T]):
         return going
 
     def _fill(self) -> None:
-        """Begin what there is room for; an item that is slow to come keeps no outcome back."""
+        """Begin what there is room for; where items are slow to come, an outcome waits for one at most."""
         executor = self._executor
         announced = 0.0
         until = monotonic() + _FILLING
@@ -287,14 +285,14 @@ class Batch(Generic[T]):
             deadline = None if oldest is None else oldest.call.deadline
             wait = -1.0
             if deadline is not None:
-                wait = deadline + _GRACE - monotonic()
+                wait = deadline + GRACE - monotonic()
                 if wait <= 0:
                     assert oldest is not None
                     self._give_up(oldest)
                     return
             elif self._timeout is not None:
                 # It has no deadline as long as it waits for its turn; look again when it may have one.
-                wait = self._timeout + _GRACE
+                wait = self._timeout + GRACE
             self._asleep = True
             if not self._complete and self._stopped is None:
                 rung = self._bell.acquire(True, LISTEN if wait < 0 else min(wait, LISTEN))
@@ -304,15 +302,8 @@ class Batch(Generic[T]):
             self._asleep = False
 
     def _give_up(self, entry: Entry[T]) -> None:
-        call = entry.call
         entry.collector = None
         self._given_up.append(entry)
-        entry.error = DeadlineExceeded(
-            "the store's timeout passed before the operation was done",
-            operation=call.operation or None,
-            key=call.key,
-            attempts=call.attempts,
-            elapsed=monotonic() - call.started,
-        )
-        call.cancel()
+        entry.error = overdue(entry.call)
+        entry.call.cancel()
         self._complete.append(entry)

@@ -48,18 +48,18 @@ def drive(
     call: Call,
     transport: Transport,
     timer: Timer | None,
-    effect: Effect | None = None,
-    exchange: Exchange | None = None,
-    obtain: Callable[[Callable[[], Any]], Any] | None = None,
+    effect: Effect | None,
+    exchange: Exchange | None,
+    obtain: Callable[[Callable[[], Any]], Any],
 ) -> T | Pause | Await:
     """Run ``steps`` to the end, and return its result.
 
     Args:
         timer: What waits between attempts; None to return the pause instead, after which the steps can
             be driven on, or what they await.
-        effect: What the steps asked for where they were begun, and nobody has done yet.
-        exchange: The request that was sent for them there, and is not yet answered.
-        obtain: What calls the function of an :class:`Obtain`; default: a plain call.
+        effect: What the steps asked for where they were begun, and nobody has done yet; None for nothing.
+        exchange: The request that was sent for them there, and is not yet answered; None for none.
+        obtain: What calls the function of an :class:`Obtain`.
 
     Raises:
         Cancelled: nobody waits any more; nothing more was sent.
@@ -88,7 +88,7 @@ def drive(
             else:
                 assert type(effect) is Obtain
                 try:
-                    result = (obtain or _call)(effect.function)
+                    result = obtain(effect.function)
                 except Exception as error:
                     effect = steps.throw(error)
                 else:
@@ -107,10 +107,6 @@ def _await(pending: Pending[Any], call: Call) -> None:
     pending.watch(pause.abort)
     pause.lock.acquire()
     call.detach()
-
-
-def _call(function: Callable[[], Any]) -> Any:
-    return function()
 
 
 def _resume(

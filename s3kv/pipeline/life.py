@@ -56,7 +56,7 @@ from .outcome import describe, given_up, service_error
 from .prepare import prepare
 from .redact import mask_answer, mask_error, secrets_of
 from .resume import Resumption
-from .trace import answered, listening, trying_again
+from .trace import answered, gave_up, listening, trying_again
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -357,6 +357,10 @@ def live(request: Request, resources: Resources, call: Call, tries: int = 0) -> 
             if log is not None:
                 trying_again(log, request, error, decision.delay)
             yield Pause(decision.delay)
+    except S3KVError as failure:
+        if log is not None:
+            gave_up(log, request, failure)
+        raise
     finally:
         resources.recorder.record(
             (

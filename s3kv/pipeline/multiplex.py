@@ -2,8 +2,8 @@
 connection of its own.
 
 It does what the blocking driver does, step for step, as long as nothing has to be waited for but
-answers. A connection to be opened, a bucket's region to be asked for, a large body or TLS would hold
-up everyone else: such an operation is handed, as it stands, to a worker of its own.
+answers. A connection to be opened, a bucket's region to be asked for or a large body would hold up
+everyone else: such an operation is handed, as it stands, to a worker of its own.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ..call import Call
 from ..errors import (
+    FIELDS,
     BucketNotFound,
     ConditionFailed,
     DeadlineExceeded,
@@ -77,16 +78,7 @@ def retold(kind: type[E], message: str, last: S3KVError, **facts: Any) -> E:
     Args:
         **facts: What is to be said differently, as the exception's own keywords.
     """
-    known = {
-        "operation": last.operation,
-        "key": last.key,
-        "status": last.status,
-        "code": last.code,
-        "request_id": last.request_id,
-        "host_id": last.host_id,
-        "attempts": last.attempts,
-        "elapsed": last.elapsed,
-    }
+    known = {name: getattr(last, name) for name in FIELDS}
     return kind(message, **{**known, **facts})
 
 
@@ -109,6 +101,13 @@ def describe(error: S3KVError, call: Call, now: float) -> S3KVError:
     error.attempts = call.attempts
     error.elapsed = now - call.started
     return error
+
+
+def describe_answer(error: S3KVError, response: Response, call: Call, now: float) -> S3KVError:
+    """As :func:`describe`, of an answer that makes no sense: also its status and request id."""
+    error.status = response.status
+    error.request_id = response.headers.get("x-amz-request-id")
+    return describe(error, call, now)
 
 
 def _destination(url: str) -> str:

@@ -53,12 +53,3 @@ class Concurrency:
 
 
 _shared = Concurrency()
-
-
-def shared_executor(environ: Mapping[str, str]) -> RequestExecutor:
-    """The process-wide executor.
-
-    Raises:
-        SpecError: TENSORSTORE_S3_REQUEST_CONCURRENCY is not a positive integer.
-    """
-    return _shared.executor(environ)

@@ -54,7 +54,7 @@ def trying_again(log: Logger, request: Request, error: S3KVError | None, delay: 
     log.debug("%s %s: again in %.2f s: %s", request.operation, _about(request), delay, error)
 
 
-def gave_up(log: Logger, request: Request, error: BaseException) -> None:
+def gave_up(log: Logger, request: Request, error: S3KVError) -> None:
     """Tell of the error that ends a request."""
     log.debug("%s %s: %s: %s", request.operation, _about(request), type(error).__name__, error)
 

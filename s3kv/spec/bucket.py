@@ -29,7 +29,7 @@ def check_bucket(name: object, *, member: str = "bucket") -> bool:
         SpecError: no bucket can have this name.
     """
     if not isinstance(name, str):
-        raise SpecError(f"{member} is a {type(name).__name__}: allowed is a str", member=member)
+        raise SpecError(f"{member} is of type {type(name).__name__}: allowed is a str", member=member)
 
     def refuse(why: str) -> SpecError:
         shown = name if len(name) <= 80 else f"{name[:80]}…"

@@ -9,14 +9,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
 from ..errors import SpecError
-from ..keys import plain
+from ..keys import MAX_KEY_BYTES, plain
 from .bucket import check_bucket
 from .endpoint_url import split_endpoint
 
 # RFC 9110, section 7.2: a host as URIs have it, with a port perhaps.
 _HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]+").fullmatch
 _REGION = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*").fullmatch
-MAX_KEY_BYTES = 1024
 MAX_INT = 2**63 - 1
 
 

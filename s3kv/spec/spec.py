@@ -42,7 +42,7 @@ class Spec:
 
     Args:
         spec: An ``s3://bucket/path`` URL, a mapping (TensorStore's JSON spec of the ``s3`` driver), or
-            another spec.
+            another spec. Default None: what the members say.
         **members: Members of the spec, overriding ``spec``; see the attributes. None leaves a member as
             ``spec`` has it.
 

@@ -44,7 +44,8 @@ class FaultProxy:
         remember: How many of the latest requests :attr:`requests` has. Default 10,000.
 
     Raises:
-        ValueError: the upstream is none of these.
+        TypeError, ValueError: the upstream is none of these, or ``remember`` no number of requests.
+        S3KVError: the proxy is running already, or is asked for what it has only while it runs.
 
     Example:
         >>> from s3kv.testing import Answer, CutBody, FaultProxy, LocalServer
@@ -143,7 +144,7 @@ class FaultProxy:
         probability: float = 1.0,
         seed: int | None = None,
     ) -> Injection:
-        """Have a fault hit requests from now on: all of the conditions given must hold.
+        """Have a fault hit requests from now on, those that meet all of the conditions given; default: any.
 
         A request is hit by one fault at most, the first that was injected of those that could; the
         others do not count it.
@@ -160,7 +161,7 @@ class FaultProxy:
             times: Hit so many of them. Default 1; None: all.
             probability: Hit each of them with this probability. Default 1.
             seed: Of the random numbers, needed for a probability below 1: the same requests in the same
-                order are then hit again.
+                order are then hit again. Default None.
 
         Returns:
             What tells how many requests were hit, and can end it.

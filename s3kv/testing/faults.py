@@ -196,8 +196,8 @@ class Answer(Fault):
         Args:
             status: The HTTP status.
             code: S3's code, for instance ``"SlowDown"``.
-            message: S3's words.
-            went_through: See :class:`Answer`.
+            message: S3's words. Default ``"This is a test."``.
+            went_through: See :class:`Answer`. Default False.
 
         Example:
             >>> Answer.error(503, "SlowDown").status

@@ -80,7 +80,7 @@ class Injection:
         """Wait until it has hit so many requests in all.
 
         Args:
-            hits: How many.
+            hits: How many. Default 1.
             timeout: Seconds. Default 10.
 
         Raises:

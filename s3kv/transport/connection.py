@@ -3,7 +3,8 @@
 The socket blocks. On plain sockets the kernel's own timeouts bound each call, which saves the
 ``poll`` that Python's ``settimeout`` adds to every send and receive; TLS sockets use ``settimeout``,
 because OpenSSL takes a kernel timeout for a reason to try again. On plain sockets a single call can
-also be told not to wait, which is what the multiplexing driver does.
+also be told not to wait, which is what the multiplexing driver does; ``tls_connection`` has the same
+for TLS.
 """
 
 from __future__ import annotations
@@ -263,7 +264,7 @@ class Connection:
     # ---------------------------------------------------------------- not waiting
 
     def send_now(self, data: bytes) -> int:
-        """Send what the kernel takes at once; how many bytes that was. Plain connections only.
+        """Send what the kernel takes at once; how many bytes that was. Steady connections only.
 
         Raises:
             OSError: the connection is broken.
@@ -274,7 +275,7 @@ class Connection:
             return 0
 
     def take_now(self, scratch: memoryview) -> int | None:
-        """What is here, of an answer of which nothing has come yet.
+        """What is here, of an answer of which nothing has come yet. Steady connections only.
 
         Args:
             scratch: Where to put it.
@@ -293,7 +294,7 @@ class Connection:
         return count
 
     def receive_now(self, reader: ResponseReader, data: bytes | None = None) -> bool:
-        """Read some of what is here; True when the answer is whole. Plain connections only.
+        """Read some of what is here; True when the answer is whole. Steady connections only.
 
         Args:
             data: What :meth:`take_now` has taken already; default: nothing.

@@ -73,4 +73,4 @@ class Transport(Protocol):
         """
 
     def close(self) -> None:
-        """Close every idle connection; exchanges that are under way end with an error."""
+        """Close idle connections now, and those in use as soon as their exchange is over."""

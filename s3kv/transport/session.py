@@ -29,16 +29,9 @@ from .. import forksafe, http1
 from ..call import Call
 from ..errors import MalformedResponse, TransportError
 from ..http1_reader import Partial
-from ..messages import (
-    MAX_DOCUMENT_BYTES,
-    MAX_ERROR_BYTES,
-    Body,
-    Origin,
-    Response,
-    Settings,
-    WireRequest,
-)
+from ..messages import Body, Origin, Response, Settings, WireRequest
 from ..signals import Whole, start
+from ..xml import MAX_DOCUMENT_BYTES, MAX_ERROR_BYTES
 
 _PIECE = 256 * 1024
 

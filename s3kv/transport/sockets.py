@@ -15,6 +15,7 @@ from ..errors import TransportError
 from ..http1 import split_plain
 from ..http1_reader import ResponseReader
 from ..messages import Body, Origin, Response, Settings, WireRequest, header_lines
+from ..weak import living
 from .connection import COALESCE, Connection
 from .pool import ConnectionPool
 
@@ -139,13 +140,12 @@ class SocketTransport:
             return self._context
 
     def close(self) -> None:
-        """Close idle connections now, and those in use as soon as their exchange is over."""
         self._pool.close()
 
     def after_fork(self) -> None:
         """Close the copies of the parent's sockets, which says nothing to the peers, and begin anew."""
         self._lock = threading.Lock()
-        inherited = list(self._open)
+        inherited = living(self._open)
         self._make_pool()
         self._open = weakref.WeakSet()
         for connection in inherited:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, TypeVar
 
 from ..call import Cancelled
-from ..errors import DeadlineExceeded
+from ..executor import GRACE, overdue
 from ..pipeline.batch import Entry
 from ..pipeline.express import Asked, Express
 from ..signals import start
@@ -22,8 +22,6 @@ from ..store import Store
 
 T = TypeVar("T")
 
-# Seconds past its deadline after which an operation is given up; normally it ends by itself first.
-_GRACE = 0.1
 # How many threads may call functions that block, for one loop.
 _THREADS = 32
 
@@ -118,7 +116,7 @@ class Awaiting:
             express=express,
             asked=asked,
         )
-        watchdog = None if timeout is None else mailbox.loop.call_later(timeout + _GRACE, _give_up, entry)
+        watchdog = None if timeout is None else mailbox.loop.call_later(timeout + GRACE, _give_up, entry)
         try:
             core.begin(entry, mailbox)
             return await future
@@ -202,11 +200,4 @@ def _tell(loop: asyncio.AbstractEventLoop, function: Callable[..., Any], *argume
 
 def _give_up(entry: Entry[asyncio.Future[Any]]) -> None:
     """End an operation that should have ended by itself."""
-    call = entry.call
-    error = DeadlineExceeded(
-        "the store's timeout passed before the operation was done",
-        operation=call.operation or None,
-        key=call.key,
-        attempts=call.attempts,
-    )
-    _settle(entry.item, None, error)
+    _settle(entry.item, None, overdue(entry.call))

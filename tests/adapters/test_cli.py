@@ -168,7 +168,10 @@ def test_presign_makes_a_url(run: Run, folder: Folder, monkeypatch: pytest.Monke
     found = run(*arguments, "--json", where=False).json
     assert (found["method"], found["expires"]) == ("PUT", 60)
     assert found["url"].startswith(url[:50])
-    assert run("presign", folder.url("key"), "--expires", "604801").status == 2
+    for expires, allowed in (("604801", "1 to 604,800"), ("0", "at least 1"), ("soon", "a whole number")):
+        refused = run("presign", folder.url("key"), "--expires", expires)
+        assert refused.status == 2
+        assert allowed in refused.err
     assert run("presign", folder.url("key"), "--method", "POST").status == 2
 
 

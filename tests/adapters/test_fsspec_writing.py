@@ -148,7 +148,7 @@ def test_pieces_of_any_kind_and_length_fill_the_parts(
     assert len(parts) == 6
 
 
-def test_ten_parts_at_most_are_in_memory(
+def test_ten_parts_at_most_are_under_way(
     proxied: S3KVFileSystem, proxy: FaultProxy, place: str, small: None
 ) -> None:
     """The writer waits when so many are under way."""

@@ -90,6 +90,8 @@ def place(local_server: LocalServer, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", local_server.endpoint)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    # With the credentials of these stores, which later tests would find there.
+    monkeypatch.setattr("s3kv.context._default.context", None)
     logger = logging.getLogger("s3kv")
     level = logger.level
     client = boto3.client("s3")

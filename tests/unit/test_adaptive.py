@@ -159,7 +159,9 @@ def test_no_turn_is_lost_between_threads() -> None:
     def work() -> None:
         for _ in range(300):
             while (turn := limit.turn()) is not None:
-                assert turn.wait(10)
+                given = threading.Event()
+                turn.watch(given.set)
+                assert given.wait(10)
             request = object()
             limit.flying.add(request)
             most.append(len(limit.flying))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from s3kv import listing_xml
 from s3kv.errors import MalformedResponse
 from s3kv.listing_xml import Columns, read_page
-from s3kv.xml import MAX_BYTES, Page, parse_page
+from s3kv.xml import MAX_DOCUMENT_BYTES, Page, parse_page
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 PLAIN = "<Key>k</Key><Size>1</Size>"
@@ -374,8 +374,8 @@ def test_a_page_that_is_cut_short_is_refused_wherever_that_is(text: str) -> None
 def test_a_page_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much its entries look alike."""
     data = listing(PLAIN).encode()
-    assert MAX_BYTES == 64 * 1024**2
-    padded = data + b" " * (MAX_BYTES - len(data))
+    assert MAX_DOCUMENT_BYTES == 64 * 1024**2
+    padded = data + b" " * (MAX_DOCUMENT_BYTES - len(data))
     assert quick(padded) == exact(data)
     assert quick(padded + b" ") is None
 

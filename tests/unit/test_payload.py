@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3kv.operations.multipart import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
+from s3kv.operations.multipart import MAX_PART_BYTES, MAX_PARTS
 from s3kv.payload import (
     LARGE_VALUE,
     PART_BYTES,
@@ -31,8 +31,8 @@ MOST = 10_000 * 5 * GIB
 
 
 def test_the_bounds_are_amazons() -> None:
-    """10,000 parts of 5 MiB to 5 GiB; from 32 MiB on a value is cut into parts of 8 MiB."""
-    assert (MAX_PARTS, MIN_PART_BYTES, MAX_PART_BYTES) == (10_000, 5 * MIB, 5 * GIB)
+    """10,000 parts of up to 5 GiB; over 32 MiB a value is cut into parts of 8 MiB."""
+    assert (MAX_PARTS, MAX_PART_BYTES) == (10_000, 5 * GIB)
     assert (PART_BYTES, LARGE_VALUE) == (8 * MIB, 32 * MIB)
 
 

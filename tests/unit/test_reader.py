@@ -13,7 +13,8 @@ from s3kv import buffers
 from s3kv.buffers import Room
 from s3kv.errors import MalformedResponse, TransportError
 from s3kv.http1_reader import ResponseReader
-from s3kv.messages import MAX_ERROR_BYTES, MAX_OBJECT_BYTES
+from s3kv.messages import MAX_OBJECT_BYTES
+from s3kv.xml import MAX_ERROR_BYTES
 
 # From so many bytes on a body is large here.
 LARGE = 64

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from s3kv.errors import MalformedResponse
 from s3kv.xml import (
-    MAX_BYTES,
     MAX_DEPTH,
+    MAX_DOCUMENT_BYTES,
     MAX_ELEMENTS,
     MAX_ERROR_BYTES,
     Element,
@@ -279,7 +279,7 @@ def test_size_is_bounded() -> None:
     with pytest.raises(MalformedResponse, match="larger"):
         parse(b"<a> </a>", limit=7)
     with pytest.raises(MalformedResponse, match="larger"):
-        parse_page(bytes(MAX_BYTES + 1))
+        parse_page(bytes(MAX_DOCUMENT_BYTES + 1))
 
 
 MALFORMED = {

@@ -560,6 +560,19 @@ def test_a_large_source_deleted_meanwhile_is_a_missing_key_of_that_name(open_: O
         assert (bucket.applied, bucket.uploads) == ([], {})
 
 
+def test_a_large_source_that_cannot_be_looked_at_again_is_named(open_: Open) -> None:
+    """Not the copy, all parts of which have been made."""
+    bucket = MemoryS3()
+    large(bucket)
+    refusal = [Turn(told=error(403, "AccessDenied"))] * 2
+    bucket.turns["UploadPartCopy 12"] = [Turn(then=lambda: bucket.looks.extend(refusal))]
+    with bucket.server() as server:
+        with pytest.raises(s3kv.PermissionDenied) as caught:
+            open_(server).copy("src", "dst")
+        assert caught.value.key == "src"
+        assert (bucket.applied, bucket.uploads) == ([], {})
+
+
 def test_parts_that_are_refused_though_nothing_changed_are_an_error(open_: Open) -> None:
     """Not tried for ever; what was begun is forgotten."""
     bucket = MemoryS3()
@@ -636,6 +649,7 @@ def test_a_large_source_without_an_etag_is_not_copied_in_parts(open_store: Open)
     """They could be of two versions, and nobody would know."""
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {6 * 1024**3}\r\n\r\n".encode()
     with ScriptedServer(exchanges(head)) as server:
-        with pytest.raises(s3kv.MalformedResponse, match="ETag"):
+        with pytest.raises(s3kv.MalformedResponse, match="ETag") as caught:
             open_store(server).copy("from", "to")
+        assert (caught.value.operation, caught.value.key) == ("HeadObject", "from")
         assert [request.method for request in server.requests] == ["HEAD"]

@@ -483,7 +483,7 @@ def test_a_check_is_found_by_its_name_and_its_place() -> None:
     assert [check.name for check in REPORT] == ["list", "a longer name", "write"]
     assert list(REPORT[:1]) == [REPORT[0]]
     assert len(REPORT) == 3
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="'nothing' is no check; there are list, a longer name, write"):
         REPORT["nothing"]
     with pytest.raises(IndexError):
         REPORT[len(REPORT)]

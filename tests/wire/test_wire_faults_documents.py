@@ -88,15 +88,19 @@ def test_a_success_that_says_nothing_is_no_success(name: str, page: bytes, bench
 
 
 def test_a_put_that_is_not_confirmed_by_an_etag_is_no_success(bench: Bench) -> None:
-    """A page of somebody else's has none."""
+    """A page of somebody else's has none; the error has its status, and its id."""
+    page = Answer(200, {"x-amz-request-id": "SOMEBODY"}, PAGES["a sign-in page"])
     for name in ("put", "put if_absent", "put_many", "write", "modify"):
-        lasts = bench.proxy.inject(Answer(200, body=PAGES["a sign-in page"]), method="PUT", times=None)
+        lasts = bench.proxy.inject(page, method="PUT", times=None)
         with pytest.raises(s3kv.S3KVError) as caught:
             bench.run(JOBS[name])
         lasts.remove()
         error = caught.value
         errors = error.errors.values() if isinstance(error, s3kv.BatchError) else [error]
-        assert {type(one) for one in errors} == {s3kv.MalformedResponse}, name
+        facts = {
+            (type(one), getattr(one, "status", None), getattr(one, "request_id", None)) for one in errors
+        }
+        assert facts == {(s3kv.MalformedResponse, 200, "SOMEBODY")}, name
 
 
 # --------------------------------------------------------------------------------- listings that do not end

@@ -175,6 +175,30 @@ def test_a_download_is_what_is_there(size: int, tmp_path: Path, open_store: Open
     assert {match for _, match in rest} <= {ONE}
 
 
+def test_ten_parts_of_a_download_are_in_memory_at_most(
+    tmp_path: Path, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are; what has been written is let go before the next is begun."""
+    now, most = 0, 0
+
+    class Part(bytearray):
+        def __init__(self, size: int) -> None:
+            nonlocal now, most
+            super().__init__(size)
+            now += 1
+            most = max(most, now)
+
+        def __del__(self) -> None:
+            nonlocal now
+            now -= 1
+
+    monkeypatch.setattr("s3kv.files.bytearray", Part, raising=False)
+    with Shelf(VALUE).server() as server:
+        open_store(server).download("key", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == VALUE
+    assert most <= 10
+
+
 def test_more_than_32_mib_are_downloaded_in_parts_of_16(
     real_parts: None, tmp_path: Path, open_store: OpenStore
 ) -> None:

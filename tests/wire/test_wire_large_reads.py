@@ -639,7 +639,7 @@ def test_a_buffer_is_its_owners_again_when_it_was_read_into(size: int, open_stor
             store.get_into("key", mapped)
 
 
-def _measured(call: str, size: int, pages: int) -> str:
+def _measured(call: str, size: int) -> str:
     return f"""
 import os
 
@@ -679,7 +679,7 @@ def test_a_large_object_is_in_memory_once(call: str, own: int, real_parts: None)
             (shelf if "large" in peer.requests[-1].path else small).run(peer)
 
     server = ScriptedServer(then=[Forever(READ, Both())], lenient=True)
-    with server, running(_measured(call, size, 0), server.url) as program:
+    with server, running(_measured(call, size), server.url) as program:
         words = program.line()
         assert words, program.end()
         assert program.end(5)[1] == ""

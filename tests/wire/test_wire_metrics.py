@@ -285,3 +285,15 @@ def test_a_failed_connection_is_in_the_log(open_store: OpenStore, caplog: pytest
         with caplog.at_level(logging.DEBUG, "s3kv"):
             store.get("key")
     assert "closed the connection" in caplog.text
+
+
+@pytest.mark.parametrize("end", [CLOSE, Send(b"220 mail.example.com\r\n\r\n")])
+def test_the_error_that_ends_a_request_is_in_the_log(
+    open_store: OpenStore, caplog: pytest.LogCaptureFixture, end: Any
+) -> None:
+    """Though the last attempt had no answer that could be told of."""
+    with ScriptedServer([READ, end], lenient=True) as server:
+        store = open_store(server, policy=FAST._replace(max_retries=1))
+        with caplog.at_level(logging.DEBUG, "s3kv"), pytest.raises(S3KVError) as caught:
+            store.get("key")
+    assert f"{type(caught.value).__name__}: {caught.value}" in caplog.text

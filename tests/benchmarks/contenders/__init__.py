@@ -25,7 +25,6 @@ from importlib.metadata import PackageNotFoundError, version
 from .ways import Way
 
 CLIENTS = ("s3kv", "tensorstore", "obstore", "boto3", "minio", "s3fs")
-PEERS = CLIENTS[1:]
 
 
 def ways(client: str, style: str) -> list[Way]:

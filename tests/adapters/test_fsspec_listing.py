@@ -369,6 +369,7 @@ def test_with_a_cache_a_listing_is_asked_for_once(
     assert caching.info(f"{tree}/dd")["size"] == 2
     assert caching.isfile(f"{tree}/a")
     assert caching.isdir(tree)
+    assert [caching.isdir(f"{tree}/{name}") for name in ("d", "both", "a", "none")] == [1, 1, 0, 0]
     assert not caching.exists(f"{tree}/none")
     assert asked(proxy) == ["ListObjectsV2"]
     caching.ls(tree, refresh=True)

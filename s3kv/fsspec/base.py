@@ -74,6 +74,8 @@ class Base(AbstractFileSystem, metaclass=_ByIdentity):  # type: ignore[misc]
         self._block_size = default_block_size
         self._cache_type = default_cache_type
         self._changes = 0
+        if use_listings_cache:
+            self._stores.caching[id(self)] = self
 
     def close(self) -> None:
         """Close the connections; what is under way ends with ``StoreClosed``. The next use opens new ones.
@@ -116,13 +118,19 @@ class Base(AbstractFileSystem, metaclass=_ByIdentity):  # type: ignore[misc]
     # ---------------------------------------------------------------- the cache of listings
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """Drop cached listings: of a path, what is below it and the folders it is in; default: all."""
+        """Drop cached listings: of a path, what is below it and the folders it is in; default: all.
+
+        As with any write, those of all file systems with the same stores: there is one for each thread.
+        """
         super().invalidate_cache(path)
+        for each in self._stores.all_caching():
+            each._drop_at(None if path is None else self._strip(path))
+
+    def _drop_at(self, path: str | None) -> None:
         self._changes += 1
         if path is None:
             self.dircache.clear()
             return
-        path = self._strip(path)
         for folder in list(self.dircache):
             if path == folder or path.startswith(f"{folder}/") or folder.startswith(f"{path}/"):
                 self._drop(folder)
@@ -134,11 +142,12 @@ class Base(AbstractFileSystem, metaclass=_ByIdentity):  # type: ignore[misc]
         objects, would take as many steps as there are of both, multiplied.
         """
         super().invalidate_cache(path)
-        self._changes += 1
-        folder = self._strip(path)
-        while folder:
-            self._drop(folder)
-            folder = folder.rpartition("/")[0]
+        for each in self._stores.all_caching():
+            each._changes += 1
+            folder = self._strip(path)
+            while folder:
+                each._drop(folder)
+                folder = folder.rpartition("/")[0]
 
     def _drop(self, folder: str) -> None:
         # Another thread may do so at the same time.

@@ -33,8 +33,8 @@ class S3KVFileSystem(Transfers):
             to read ahead, 8 MiB in a part that is written.
         default_cache_type: The name of one of fsspec's caches, for files that are read. Default
             ``"readahead"``.
-        use_listings_cache: Keep listings until something is written below them through this file system.
-            Default False.
+        use_listings_cache: Keep listings until something is written below them through this file system,
+            or one of the same options in another thread. Default False.
         listings_expiry_time: Seconds after which a listing that is kept is asked for again. Default None:
             never.
         max_paths: How many listings are kept. Default None: all.

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Callable
 from typing import Any
 
 
 class Compressed(io.BufferedIOBase):
     """A compressor and the file that it writes to, closed together.
 
+    Mutable state: ``_place``, how many bytes were written, counted from those that the file had before.
+
     Args:
         file: The file; closed, discarded or forgotten with this.
-        compressor: Has ``write`` and ``close``, and writes to ``file``.
+        make: Makes of ``file`` what writes to it, and has ``write`` and ``close``.
     """
 
-    def __init__(self, file: Any, compressor: Any) -> None:
+    def __init__(self, file: Any, make: Callable[[Any], Any]) -> None:
         super().__init__()
         self._file = file
-        self._compressor = compressor
+        self._place = int(file.tell())
+        self._compressor = make(file)
 
     def writable(self) -> bool:
         """Whether the file is open."""
@@ -31,7 +35,14 @@ class Compressed(io.BufferedIOBase):
         with memoryview(data) as view:
             size = view.nbytes
         self._compressor.write(data)
+        self._place += size
         return size
+
+    def tell(self) -> int:
+        """Where the next bytes go, 0 only if there are none yet."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        return self._place
 
     def close(self) -> None:
         """Write what is left, and close the file."""
@@ -83,7 +94,13 @@ class Text(io.TextIOWrapper):
 
     def __init__(self, file: Any, **options: Any) -> None:
         self._file: Any = file
-        super().__init__(file, **options)
+        # Only a file that says so is asked where it is, and a byte order mark is for the beginning alone:
+        # without this, UTF-16 would have none, and what is appended in "utf-8-sig" another one.
+        file.seekable = lambda: True
+        try:
+            super().__init__(file, **options)
+        finally:
+            del file.seekable
 
     def detach(self) -> Any:
         """Write the text that waits here, and leave the file to the caller; this is of no more use."""

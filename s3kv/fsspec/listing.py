@@ -86,17 +86,27 @@ class Listing(Base):
         is_listed = path in self.dircache
         if "/" not in path:
             return _folder(path) if is_listed else None
-        above = self.dircache.get(self._parent(path))
-        if above is None:
+        found = self._listed(path)
+        if found is None:
             # Whether there is an object, too, where there is a folder, only the listing of both tells.
             return None
-        # It is sorted, and may be of very many files each of which is asked for.
-        place = bisect_left(above, path, key=_name)
-        if place < len(above) and above[place]["name"] == path:
-            return dict(above[place])
+        if found:
+            return dict(found[0])
         if is_listed:
             return _folder(path)
         raise not_found(path)
+
+    def _listed(self, path: str) -> list[Info] | None:
+        """The object and the folder of a path, in this order, as far as a cached listing has them.
+
+        None if the listing around the path is not cached.
+        """
+        above = self.dircache.get(self._parent(path)) if "/" in path else None
+        if above is None:
+            return None
+        # It is sorted, and may be of very many files each of which is asked for.
+        place = bisect_left(above, path, key=_name)
+        return [info for info in above[place : place + 2] if info["name"] == path]
 
     def exists(self, path: Any, **options: Any) -> bool:
         """Whether there is an object, a folder or a bucket. Anything but "no" and "yes" is an error."""
@@ -129,6 +139,9 @@ class Listing(Base):
         store, place = self._find_store(path)
         if path in self.dircache:
             return True
+        listed = self._listed(path)
+        if listed is not None:
+            return any(info["type"] == "directory" for info in listed)
         try:
             with os_errors(path):
                 return store._any(place.below) or not place.key

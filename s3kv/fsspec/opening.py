@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from .contents import Contents
@@ -70,7 +71,7 @@ class Opening(Contents):
 
                 compression = get_compression(self._strip(path), compression)
                 if compression is not None:
-                    file = Compressed(file, compr[compression](file, mode=binary[0]))
+                    file = Compressed(file, partial(compr[compression], mode=binary[0]))
             if text is not None:
                 file = Text(file, **text)
             if file is not raw:

@@ -72,17 +72,17 @@ class Removing(Opening):
             self._look_for(self._strip(each), recursive, maxdepth, doomed)
         self._check_objects(doomed.objects)
         try:
-            keys: dict[str, list[str]] = {}
+            keys: dict[str, list[Iterable[str]]] = {}
             for each in {**doomed.objects, **doomed.found}:
                 _, place = self._find_store(each)
-                keys.setdefault(place.bucket, []).append(place.key)
+                keys.setdefault(place.bucket, []).append((place.key,))
+            for folder, entries in doomed.folders.items():
+                _, place = self._find_store(folder)
+                keys.setdefault(place.bucket, []).append(_keys(folder, entries))
+            # All of them in one go: many folders with little in each share their requests.
             for bucket, names in keys.items():
                 with os_errors(bucket):
-                    self._stores[bucket].delete_many(names)
-            for folder, entries in doomed.folders.items():
-                store, _ = self._find_store(folder)
-                with os_errors(folder):
-                    store.delete_many(entry.key for entry in entries)
+                    self._stores[bucket].delete_many(chain.from_iterable(names))
         finally:
             for each in (*doomed.objects, *doomed.found):
                 self._drop_around(each)
@@ -223,3 +223,10 @@ class Removing(Opening):
                 raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), path)
             store.delete(place.below)
         self.invalidate_cache(path)
+
+
+def _keys(folder: str, entries: Iterable[ListEntry]) -> Iterator[str]:
+    """The keys of a folder's objects; where they cannot be listed, the error is about this folder."""
+    with os_errors(folder):
+        for entry in entries:
+            yield entry.key

@@ -22,7 +22,11 @@ _SOME_BUCKET = "bucket"
 class Stores:
     """One store for each bucket, opened when it is first needed.
 
-    Mutable state: ``_opened``, the stores by their buckets, guarded by ``_lock``.
+    Mutable state: ``_opened``, the stores by their buckets, guarded by ``_lock``; ``caching``, changed by
+    single steps of the interpreter.
+
+    Attributes:
+        caching: The file systems with these stores that keep listings, by their ids.
     """
 
     def __init__(
@@ -40,7 +44,13 @@ class Stores:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._opened: dict[str, Store] = {}
+        self.caching: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
         forksafe.register(self)
+
+    def all_caching(self) -> list[Any]:
+        """The file systems with these stores that keep listings."""
+        # The references are a list of their own: another thread may add one meanwhile.
+        return [each for reference in self.caching.valuerefs() if (each := reference()) is not None]
 
     def __getitem__(self, bucket: str) -> Store:
         with self._lock:

@@ -76,17 +76,18 @@ class Mailbox:
 class Awaiting:
     """Awaits what a store does. Any number of loops may, each in a thread of its own.
 
-    Mutable state: ``_mailbox``, that of the loop that came last; replaced in a single step.
+    Mutable state: ``_here``, which has each thread's ``mailbox``: that of the loop that ran there last.
 
     Args:
         store: The store.
     """
 
-    __slots__ = ("_mailbox", "_store")
+    __slots__ = ("_here", "_store")
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._mailbox: Mailbox | None = None
+        # Loops in other threads take turns with this one: each keeps its own.
+        self._here = threading.local()
 
     async def run(
         self,
@@ -145,9 +146,9 @@ class Awaiting:
         """
         self._store._check_open(key)
         loop = asyncio.get_running_loop()
-        mailbox = self._mailbox
+        mailbox: Mailbox | None = getattr(self._here, "mailbox", None)
         if mailbox is None or mailbox.loop is not loop:
-            mailbox = self._mailbox = Mailbox(loop)
+            mailbox = self._here.mailbox = Mailbox(loop)
         return mailbox
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -369,6 +370,7 @@ def test_with_a_cache_a_listing_is_asked_for_once(
     assert caching.info(f"{tree}/dd")["size"] == 2
     assert caching.isfile(f"{tree}/a")
     assert caching.isdir(tree)
+    assert [caching.isdir(f"{tree}/{name}") for name in ("d", "both", "a", "none")] == [1, 1, 0, 0]
     assert not caching.exists(f"{tree}/none")
     assert asked(proxy) == ["ListObjectsV2"]
     caching.ls(tree, refresh=True)
@@ -512,6 +514,30 @@ def test_a_listing_that_was_overtaken_by_a_write_is_not_kept(
     caching.ls(tree)
     monkeypatch.undo()
     assert f"{tree}/new" in caching.ls(tree, detail=False)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_write_in_another_thread_drops_what_it_puts_out_of_date(
+    options: dict[str, Any], place: str, cached: bool
+) -> None:
+    """fsspec makes another file system there, of the same options, whether it keeps listings or not."""
+
+    def write() -> None:
+        other = S3KVFileSystem(**options, use_listings_cache=cached)
+        other.pipe_file(f"{place}/b", b"")
+        other.rm_file(f"{place}/a")
+
+    for kept in opened({**options, "use_listings_cache": True}):
+        kept.pipe_file(f"{place}/a", b"")
+        kept.ls(place)
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+        assert kept.ls(place, detail=False) == [f"{place}/b"]
+        S3KVFileSystem(**options, use_listings_cache=cached, skip_instance_cache=True).rm(
+            place, recursive=True
+        )
+        assert not kept.exists(f"{place}/b")
 
 
 @pytest.mark.parametrize(("seconds", "seen"), [(0, 2), (3600, 1)])

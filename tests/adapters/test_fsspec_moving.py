@@ -174,6 +174,16 @@ def test_a_pattern_costs_no_request_for_each_object(
     assert behind.list() == []
 
 
+def test_many_folders_are_deleted_in_one_request(
+    proxied: S3KVFileSystem, proxy: FaultProxy, behind: s3kv.Store, place: str
+) -> None:
+    """A table has a folder for each value of the column that it is divided by."""
+    behind.put_many({f"table/day={day}/part-0": b"" for day in range(9)} | {"table/_metadata": b""})
+    proxied.rm(f"{place}/table/*", recursive=True)
+    assert asked(proxy).count("DeleteObjects") == 1
+    assert behind.list() == []
+
+
 def test_what_the_store_does_not_delete_is_an_error(
     proxied: S3KVFileSystem, proxy: FaultProxy, tree: str
 ) -> None:

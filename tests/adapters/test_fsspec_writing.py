@@ -711,6 +711,26 @@ def test_a_file_taken_from_under_its_text_goes_on(
     assert behind["k"] == b"3"
 
 
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_text_has_one_byte_order_mark_at_its_beginning(
+    fs: S3KVFileSystem, place: str, encoding: str, compression: str | None
+) -> None:
+    """Or it could not be read again; as in a local file, also when more is appended."""
+    how = {"encoding": encoding, "compression": compression}
+    with fs.open(f"{place}/k", "w", **how) as file:
+        assert file.tell() == 0
+        file.write("ä")
+        file.write("b")
+        assert file.tell() == len("äb".encode(encoding))
+        assert not file.seekable()
+    with fs.open(f"{place}/k", "a", **how) as file:
+        assert file.tell() > 0
+        file.write("c")
+    with fs.open(f"{place}/k", compression=compression) as file:
+        assert file.read() == "äbc".encode(encoding)
+
+
 def test_what_a_file_that_is_written_cannot_do(fs: S3KVFileSystem, place: str) -> None:
     """Read, seek, travel; and nothing at all once it is closed."""
     with fs.open(f"{place}/k", "wb") as file:

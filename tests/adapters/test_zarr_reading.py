@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -155,6 +156,27 @@ def test_loops_in_many_threads_use_one_store() -> None:
                 assert found == [list(objects.values())] * 3
 
         asyncio.run(everywhere())
+
+
+async def test_loops_that_take_turns_have_no_more_threads_than_one_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when a notebook's own loop and that of zarr's blocking functions read through the same store."""
+    gate = threading.Event()
+    monkeypatch.setattr(s3kv.Store, "list_dir", lambda *_: ([], []) if gate.wait(60) else None)
+
+    async def names(store: ZarrStore) -> list[str]:
+        return [name async for name in store.list_dir("")]
+
+    with serving({"k": VALUE}) as (store, _):
+        listings = []
+        for _ in range(40):
+            listings.append(asyncio.ensure_future(names(store)))
+            assert await asyncio.to_thread(asyncio.run, store.exists("k"))
+        count = sum(thread.name == "s3kv-zarr" for thread in threading.enumerate())
+        gate.set()
+        assert await asyncio.gather(*listings) == [[]] * 40
+    assert count == 32
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from s3kv.testing import FaultProxy, Seen
-from tests.wire.scripted import ScriptedServer, Step, exchanges, ok
+from tests.wire.scripted import Peer, ScriptedServer, Step, exchanges, ok
 
 GET = b"GET /bucket/a%20b?x=1 HTTP/1.1\r\nHost: h:1\r\nX-Odd:  two  spaces \r\n\r\n"
 PUT = b"PUT /bucket/key HTTP/1.1\r\nhOsT: h\r\nContent-Length: 5\r\n\r\nhello"
@@ -89,3 +89,12 @@ def proxied(proxy: FaultProxy, number: int) -> Seen:
         assert time.monotonic() < end
         time.sleep(0.002)
     return proxy.requests[number]
+
+
+def served(server: ScriptedServer) -> Peer:
+    """The first connection, once the server knows of it."""
+    end = time.monotonic() + 5
+    while not server.connections:
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    return server.connections[0]

@@ -13,7 +13,7 @@ import pytest
 
 import s3kv
 from s3kv.testing import FaultProxy, Reset, Stall
-from tests.unit.proxied import BODY, FULL, GET, HEAD, PUT, Client, proxied, serving, through
+from tests.unit.proxied import BODY, FULL, GET, HEAD, PUT, Client, proxied, served, serving, through
 from tests.wire.helpers import Background
 from tests.wire.scripted import (
     CLOSE,
@@ -148,7 +148,7 @@ def test_a_client_that_goes_away_takes_the_servers_connection_along(request_: by
         if request_ == GET:
             stall.wait()
         client.sock.close()
-        assert server.connections[0].gone.wait(5)
+        assert served(server).gone.wait(5)
 
 
 def test_a_server_that_is_not_there_is_a_reset() -> None:

@@ -23,7 +23,19 @@ from s3kv.testing import (
     Stall,
     Throttle,
 )
-from tests.unit.proxied import BODY, FULL, GET, HEAD, HEAD_BYTES, PUT, Client, proxied, serving, through
+from tests.unit.proxied import (
+    BODY,
+    FULL,
+    GET,
+    HEAD,
+    HEAD_BYTES,
+    PUT,
+    Client,
+    proxied,
+    served,
+    serving,
+    through,
+)
 from tests.wire.scripted import HOLD, READ, READ_HEAD, Notify, Send, answer, ok
 
 # What arrives of the answer to a GET, how the connection ends, and how many requests the server saw.
@@ -90,7 +102,7 @@ def test_a_request_that_is_cut_reaches_the_server_in_part(at: int) -> None:
         client.send(PUT)
         assert client.rest() == (b"", "RST")
         assert proxied(proxy, 0).request_bytes == at
-        assert server.connections[0].gone.wait(5)
+        assert served(server).gone.wait(5)
 
 
 GOES_ON: dict[str, tuple[Fault, bytes]] = {

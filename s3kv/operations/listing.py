@@ -124,8 +124,6 @@ def pages(first: PageRequest, fetch: Callable[[PageRequest], Columns]) -> Iterat
     milestone = 1
     while True:
         page = fetch(request)
-        if page.keys and page.keys == kept_keys:
-            raise _in_circles("the same keys")
         yield page
         token = page.next_token
         if token is None:
@@ -133,6 +131,8 @@ def pages(first: PageRequest, fetch: Callable[[PageRequest], Columns]) -> Iterat
         number += 1
         if token == kept or token == request.token:
             raise _in_circles("a continuation token")
+        if page.keys and page.keys == kept_keys:
+            raise _in_circles("the same keys")
         if number == milestone:
             kept, kept_keys = token, page.keys
             milestone *= 2

@@ -25,8 +25,12 @@ class WorkerFailed(Exception):
 
 
 def clean_environment(task: Task | None = None) -> dict[str, str]:
-    """This process's environment without what decides how requests are sent, and with the task's keys."""
-    dropped = ("AWS_", "BOTO_", "TENSORSTORE_", "S3KV_", "SSL_CERT_", "FSSPEC_", "MINIO_")
+    """This process's environment without what decides how requests are sent, and with the task's keys.
+
+    Modules are compiled once, as for any user, and not by each import.
+    """
+    clients = ("AWS_", "BOTO_", "TENSORSTORE_", "S3KV_", "SSL_CERT_", "FSSPEC_", "MINIO_")
+    dropped = (*clients, "PYTHONDONTWRITEBYTECODE")
     environment = {
         name: value
         for name, value in os.environ.items()

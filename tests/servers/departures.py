@@ -1,7 +1,7 @@
 """Where each server is known to differ from Amazon S3, as data that tests look up.
 
 A test of a feature asks ``departure(server, feature)``: None means that the server has to get it
-right; a sentence is why the test cannot hold there, to be given to ``pytest.xfail`` or ``skip``.
+right; a sentence is why the test cannot hold there: the reason of an expected failure, not of a skip.
 So a difference is written down once, and a test is never weakened for every server because of one.
 
 Every entry was measured, with requests signed and sent without a client library in between, whose
